@@ -1,0 +1,164 @@
+"""The one table of metrics: what each is called, what it means, and how it is estimated.
+
+Bytes, seconds, tokens and shares inside; `show` turns a value into text at the edge.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Literal
+
+Statistic = Literal["log_t", "paired", "wilson", "slope", "bracket", "exact", "bounds"]
+"""How `harness.judge` turns samples into an estimate with an interval; see judge/estimates.py."""
+
+
+@dataclass(frozen=True)
+class Metric:
+    """One quantity. `comes_from` names the workload that yields it; None means a task."""
+
+    name: str
+    unit: str
+    better: Literal["higher", "lower"] | None
+    comes_from: str | None
+    statistic: Statistic
+    show: Callable[[float | str | bool], str]
+    definition: str
+    misses: str
+
+
+def _rate(value: float | str | bool) -> str:
+    return f"{float(value):.1f} tokens/s"
+
+
+def _seconds(value: float | str | bool) -> str:
+    seconds = float(value)
+    return f"{seconds * 1000:.1f} ms" if seconds < 1 else f"{seconds:.2f} s"
+
+
+def _bytes(value: float | str | bool) -> str:
+    size = float(value)
+    for unit in ("B", "KiB", "MiB"):
+        if size < 1024:
+            return f"{size:.0f} B" if unit == "B" else f"{size:.1f} {unit}"
+        size /= 1024
+    return f"{size:.2f} GiB"
+
+
+def _count(value: float | str | bool) -> str:
+    number = float(value)
+    if number >= 1e9:
+        return f"{number / 1e9:.3f} billion"
+    return f"{number / 1e6:.1f} million" if number >= 1e6 else f"{number:.0f}"
+
+
+def _tokens(value: float | str | bool) -> str:
+    return f"{int(float(value)):,} tokens"
+
+
+def _share(value: float | str | bool) -> str:
+    return f"{float(value) * 100:.1f}%"
+
+
+def _ratio(value: float | str | bool) -> str:
+    return f"{float(value):.3f} times"
+
+
+def _plain(value: float | str | bool) -> str:
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    return str(value)
+
+
+_TIMED = "quality of the output; sustained speed once the machine is hot"
+_MEMORY = "memory of other programs; behaviour once the context is full of real text"
+_FACT = "whether the published document is right"
+
+_ROWS = (
+    Metric(
+        "prefill_rate", "tokens/s", "higher", "speed", "log_t", _rate,
+        "prompt tokens divided by the time from the start of the first decode call until the "
+        "prompt is evaluated; the mean over a process's repeats is one sample", _TIMED,
+    ),
+    Metric(
+        "decode_rate", "tokens/s", "higher", "speed", "log_t", _rate,
+        "new tokens after the first, divided by the time they took; the mean over a process's "
+        "repeats is one sample", _TIMED,
+    ),
+    Metric(
+        "decode_ratio", "ratio", "higher", "speed", "paired", _ratio,
+        "decode_rate of the claim's model over that of the model it is compared with, from "
+        "processes that took turns", _TIMED,
+    ),
+    Metric(
+        "time_to_first_token", "s", "lower", "speed", "log_t", _seconds,
+        "from the first decode call until the first token is sampled, model loaded and warm", _TIMED,
+    ),
+    Metric(
+        "inter_token_p50", "s", "lower", "speed", "log_t", _seconds,
+        "median time between two tokens of one process", _TIMED,
+    ),
+    Metric(
+        "inter_token_p90", "s", "lower", "speed", "log_t", _seconds,
+        "90th percentile of the time between two tokens of one process; needs 64 of them", _TIMED,
+    ),
+    Metric(
+        "inter_token_p99", "s", "lower", "speed", "log_t", _seconds,
+        "99th percentile of the time between two tokens of one process; needs 662 of them", _TIMED,
+    ),
+    Metric(
+        "load_time", "s", "lower", "load", "log_t", _seconds,
+        "from the call that opens the file until a context is ready, with the file's pages "
+        "evicted from the page cache (cold) or read beforehand (warm)",
+        "starting Python and importing the runtime; weights that are first read at first use",
+    ),
+    Metric(
+        "anonymous_peak", "bytes", "lower", "memory", "log_t", _bytes,
+        "largest RssAnon of the worker: memory of its own, without mapped files", _MEMORY,
+    ),
+    Metric(
+        "resident_peak", "bytes", "lower", "memory", "log_t", _bytes,
+        "largest resident set of the worker including mapped weights (VmHWM)", _MEMORY,
+    ),
+    Metric(
+        "kv_bytes_per_token", "bytes", "lower", "memory", "slope", _bytes,
+        "growth of the worker's anonymous memory while the context is created, per token of "
+        "context, between the shortest and the longest context", _MEMORY,
+    ),
+    Metric(
+        "largest_context", "tokens", "higher", "memory", "bracket", _tokens,
+        "largest tested context length at which every process finished under the memory cap; the "
+        "whole KV cache is allocated and written once, a short prompt is evaluated",
+        "speed and memory with the context full of text; a vision tower",
+    ),
+    Metric(
+        "tool_call_accuracy", "share", "higher", None, "wilson", _share,
+        "share of items whose only call has the right name and arguments under BFCL's rule",
+        "several calls, several turns, abstaining when no tool fits",
+    ),
+    Metric(
+        "invented_share", "share", "lower", None, "wilson", _share,
+        "share of items that call a tool or pass an argument that was not on offer",
+        "wrong values of arguments that do exist",
+    ),
+    Metric(
+        "parameters", "count", None, "facts", "exact", _count,
+        "number of weights", _FACT,
+    ),
+    Metric(
+        "context_window", "tokens", "higher", "facts", "exact", _tokens,
+        "longest context that the published configuration gives", "quality at that length",
+    ),
+    Metric("licence", "name", None, "facts", "exact", _plain, "licence identifier", _FACT),
+    Metric(
+        "open_weights", "yes or no", None, "facts", "exact", _plain,
+        "whether weights are published for download", _FACT,
+    ),
+    Metric(
+        "panel_share", "share", None, "panel", "bounds", _share,
+        "share of the page's reviewers whose own words say ship; a reviewer who says neither "
+        "counts as both in the bounds", "what the panel voted outside the text",
+    ),
+)
+
+METRICS: dict[str, Metric] = {metric.name: metric for metric in _ROWS}

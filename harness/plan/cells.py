@@ -1,0 +1,103 @@
+"""A cell: one thing to measure. And the rule's way to its cells."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from typing import Literal
+
+from harness.ask.claims import Claim, Rule
+from harness.ask.yaml_file import Row
+from harness.metrics import METRICS
+
+
+class Cell(Row):
+    """Model artifact x runtime x device x (task or workload) x the conditions a rule names.
+
+    Two rules with equal cells share one run. What the machine adds (threads, shape) is `Settings`.
+    """
+
+    workload: Literal["speed", "load", "memory", "facts", "panel"] | None = None
+    task: str | None = None
+    model: str | None = None
+    page: str | None = None
+    quantisation: str | None = None
+    runtime: str | None = None
+    device: str | None = None
+    context: int | None = None
+    memory_limit: int | None = None
+    page_cache: Literal["cold", "warm"] | None = None
+
+    @property
+    def name(self) -> str:
+        """A readable name, the same for equal cells; fit for a folder."""
+        limit = f"limit-{self.memory_limit >> 20}MiB" if self.memory_limit else None
+        context = f"ctx-{self.context}" if self.workload == "memory" else None
+        parts = (
+            self.task or self.workload, self.model or self.page, self.quantisation,
+            self.runtime, self.device, context, limit, self.page_cache,
+        )
+        return "_".join(part for part in parts if part)
+
+
+class Settings(Row):
+    """What a runtime is asked for. The runtime is asked back for each of these."""
+
+    threads: int
+    context: int
+    batch: int
+    ubatch: int
+    flash_attention: bool
+    kv_type: Literal["f16"]
+    mmap: bool
+    gpu_layers: int
+
+
+class Shape(Row):
+    """Prompt tokens, new tokens, and how often one process repeats them."""
+
+    prompt_tokens: int
+    new_tokens: int
+    repeats: int
+
+
+def cells_of(claim: Claim) -> list[Cell]:
+    """The cells that settle a claim, in the order its estimate takes them."""
+    return [] if claim.rule is None else _cells(claim, claim.rule)
+
+
+def _cells(claim: Claim, rule: Rule) -> list[Cell]:
+    workload, on = METRICS[rule.metric].comes_from, rule.conditions
+    if workload == "panel":
+        return [Cell(workload="panel", page=claim.page)]
+    if workload == "facts":
+        return [Cell(workload="facts", model=claim.model)]
+    base = Cell(
+        task=on.task,
+        model=claim.model,
+        quantisation=on.quantisation,
+        runtime=on.runtime,
+        device=on.device,
+    )
+    if on.task:
+        return [base]
+    common = {"workload": workload, "memory_limit": on.memory_limit, "page_cache": on.page_cache}
+    if workload == "memory":
+        return [base.model_copy(update={**common, "context": context}) for context in on.contexts]
+    cells = [base.model_copy(update=common)]
+    if on.against:
+        model, quantisation = on.against
+        cells.append(cells[0].model_copy(update={"model": model, "quantisation": quantisation}))
+    return cells
+
+
+def digest(*parts: object) -> str:
+    """sha256 over JSON of `parts`, stable across processes and machines."""
+    text = json.dumps(parts, sort_keys=True, separators=(",", ":"), default=_plain)
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def _plain(value: object) -> object:
+    if isinstance(value, Row):
+        return value.model_dump(mode="json")
+    raise TypeError(f"{type(value).__name__} has no place in a digest")

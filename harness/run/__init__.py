@@ -1,0 +1,1 @@
+"""Cells to samples: one worker process per sample, each sample on disk before the next starts."""

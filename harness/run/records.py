@@ -1,0 +1,267 @@
+"""What a run leaves on disk. Versioned; old versions stay readable (tests/run/stored/)."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from harness.ask.models import Sha256
+from harness.ask.yaml_file import Row
+from harness.plan.cells import Cell, Settings, Shape
+
+SCHEMA_VERSION = 1
+
+Cause = Literal["crashed", "timeout", "out_of_memory", "bad_artifact", "refused"]
+"""Why a sample has no data: the worker died, hung, met its memory cap, could not use the artifact,
+or the runtime did something else than it was asked to."""
+
+Weights = Literal["real", "synthetic"]
+
+
+class Noise(Row):
+    """What else the machine did during one sample. Null is 'this machine does not show it'."""
+
+    steal_share: float | None
+    cpu_pressure_share: float | None
+    memory_pressure_share: float | None
+    throttle_events: int | None
+    involuntary_switches: int | None
+    mean_mhz: float | None
+
+
+class Applied(Row):
+    """What the runtime says it really did; compared field by field with `Settings`."""
+
+    settings: Settings
+    device: str
+    read_from: dict[str, str]
+    """For each setting where the answer came from: an API call or a line of the runtime's log."""
+    weight_buffers: dict[str, int]
+    """Bytes of each weight buffer, for instance CPU_Mapped and CPU_REPACK."""
+    kv_bytes: int | None
+    runtime_build: str
+
+
+class Repeat(Row):
+    """One prompt and its continuation. Seconds."""
+
+    evaluated_tokens: int
+    prefill_seconds: float
+    first_token_seconds: float
+    token_seconds: list[float]
+    """Time of each token after the first since the one before."""
+
+
+class SpeedData(Row):
+    kind: Literal["speed"] = "speed"
+    applied: Applied
+    output: list[int]
+    """Greedy answer to the fixed prompt, before anything is timed."""
+    warm_up: Repeat
+    repeats: list[Repeat]
+
+
+class LoadData(Row):
+    """`cached_before` is the share of the file's pages in the page cache when the load began."""
+
+    kind: Literal["load"] = "load"
+    applied: Applied
+    output: list[int]
+    cached_before: float
+    model_seconds: float
+    context_seconds: float
+
+
+class Phase(Row):
+    """Memory of the worker in one phase, in bytes. Peaks are within the phase, `end` after it.
+
+    `anonymous_peak` is polled; `resident_peak` is the kernel's own high-water mark (VmHWM), null
+    where it can't be reset per phase.
+    """
+
+    name: Literal["import", "load", "context", "prefill", "decode"]
+    seconds: float
+    anonymous_peak: int
+    anonymous_end: int
+    file_end: int
+    resident_peak: int | None
+    pss_anonymous: int | None
+    pss_file: int | None
+    major_faults: int
+
+
+class Sampler(Row):
+    """What watching cost: CPU share of one core, and the longest time between two polls."""
+
+    interval_seconds: float
+    polls: int
+    cpu_share: float
+    longest_gap_seconds: float
+
+
+class Limit(Row):
+    """The cap a sample ran under and what enforced it."""
+
+    bytes: int
+    method: Literal["cgroup v2", "cgroup v1", "RLIMIT_DATA"]
+    covers: str
+
+
+class MemoryData(Row):
+    kind: Literal["memory"] = "memory"
+    applied: Applied
+    output: list[int]
+    evaluated_tokens: int
+    phases: list[Phase]
+    sampler: Sampler
+
+
+class ItemData(Row):
+    """One answered item of a task. `outcome` is derived from `output` and can be derived again."""
+
+    kind: Literal["item"] = "item"
+    item: str
+    item_sha256: Sha256
+    prompt_sha256: Sha256
+    prompt_tokens: int
+    new_tokens: int
+    stopped: Literal["end", "length"]
+    output: str
+    outcome: str
+    correct: bool
+    detail: str
+
+
+class Fact(Row):
+    """One value with the place it was read from."""
+
+    name: str
+    value: bool | int | float | str
+    origin: Literal["file header", "published configuration", "published document", "page text"]
+    source: str
+
+
+class FactsData(Row):
+    kind: Literal["facts"] = "facts"
+    facts: list[Fact]
+
+
+class Stance(Row):
+    reviewer: str
+    stance: Literal["ship", "skip"] | None
+    words: str | None
+
+
+class PanelData(Row):
+    """Stances by tool, as the page's text states them."""
+
+    kind: Literal["panel"] = "panel"
+    stances: dict[str, list[Stance]]
+
+
+Data = Annotated[
+    SpeedData | LoadData | MemoryData | ItemData | FactsData | PanelData,
+    Field(discriminator="kind"),
+]
+
+
+class Sample(Row):
+    """One process's measurement, or one item. `data` is null exactly where `cause` is not."""
+
+    index: int
+    started: str
+    seconds: float
+    cause: Cause | None = None
+    detail: str = ""
+    limit: Limit | None = None
+    phases_reached: list[Phase] = []
+    """How far a memory sample came before it ended with a cause."""
+    noise: Noise | None = None
+    data: Data | None = None
+
+
+class Gate(Row):
+    """A check that can make a run invalid. `passed` null: this machine can't tell."""
+
+    name: str
+    passed: bool | None
+    detail: str
+
+
+class ArtifactRecord(Row):
+    format: str
+    quantisation: str
+    sha256: Sha256
+    bytes: int
+    weights: Weights
+    source: str
+
+
+class TaskRecord(Row):
+    id: str
+    version_hash: Sha256
+    rows: int
+    template_sha256: Sha256 | None
+
+
+class RuntimeRecord(Row):
+    name: str
+    version: str
+    device: str
+
+
+class HarnessRecord(Row):
+    """Null commit: not run from a git checkout."""
+
+    version: str
+    commit: str | None
+    dirty: bool | None
+
+
+class Run(Row):
+    """The samples of one cell on one machine in one go. Samples lie beside it, one per line."""
+
+    schema_version: Literal[1] = 1
+    id: str
+    key: Sha256
+    machine: str
+    session: str
+    arm: Literal["measured", "control"]
+    """`control` repeats a measured cell: the session's A/A control."""
+    cell: Cell
+    settings: Settings | None
+    shape: Shape | None
+    planned: int
+    samples: int
+    failed: int
+    started: str
+    ended: str
+    harness: HarnessRecord
+    runtime: RuntimeRecord | None
+    artifact: ArtifactRecord | None
+    task: TaskRecord | None
+    gates: list[Gate]
+    warnings: list[str]
+    samples_sha256: Sha256
+
+    @property
+    def valid(self) -> bool:
+        return all(gate.passed is not False for gate in self.gates)
+
+
+class Machine(Row):
+    """What matters of a machine, and nothing that names its owner. Null: not shown here."""
+
+    schema_version: Literal[1] = 1
+    id: str
+    processor: str
+    cores: int
+    threads: int
+    features: list[str]
+    memory_bytes: int
+    system: str
+    kernel: str
+    virtual: bool | None
+    python: str
+    device_class: Literal["cpu"]
