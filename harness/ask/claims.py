@@ -15,8 +15,17 @@ from harness.errors import BadFile, UnknownName
 from harness.metrics import METRICS
 
 Kind = Literal[
-    "memory", "latency", "accuracy", "tool calling", "context length", "identity", "licence",
-    "panel score", "comparison", "prediction", "opinion",
+    "memory",
+    "latency",
+    "accuracy",
+    "tool calling",
+    "context length",
+    "identity",
+    "licence",
+    "panel score",
+    "comparison",
+    "prediction",
+    "opinion",
 ]
 Suite = Literal["smoke", "laptop", "full"]
 SUITES: tuple[Suite, ...] = ("smoke", "laptop", "full")

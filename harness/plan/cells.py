@@ -34,8 +34,14 @@ class Cell(Row):
         limit = f"limit-{self.memory_limit >> 20}MiB" if self.memory_limit else None
         context = f"ctx-{self.context}" if self.workload == "memory" else None
         parts = (
-            self.task or self.workload, self.model or self.page, self.quantisation,
-            self.runtime, self.device, context, limit, self.page_cache,
+            self.task or self.workload,
+            self.model or self.page,
+            self.quantisation,
+            self.runtime,
+            self.device,
+            context,
+            limit,
+            self.page_cache,
         )
         return "_".join(part for part in parts if part)
 
