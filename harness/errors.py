@@ -54,9 +54,8 @@ class NotEnough(MissingError):
 
     def __init__(self, what: str, needed: int, there: int, advice: str) -> None:
         gib = 1 << 30
-        super().__init__(
-            f"not enough {what}: {needed / gib:.2f} GiB needed, {there / gib:.2f} GiB there; {advice}"
-        )
+        figures = f"{needed / gib:.2f} GiB needed, {there / gib:.2f} GiB there"
+        super().__init__(f"not enough {what}: {figures}; {advice}")
 
 
 class WorkerError(HarnessError):

@@ -18,6 +18,6 @@ def root() -> Path:
 
 
 def cache() -> Path:
-    """Where artifacts lie, outside the checkout: $XDG_CACHE_HOME/claimbench or ~/.cache/claimbench."""
+    """Where artifacts lie: $XDG_CACHE_HOME/claimbench or ~/.cache/claimbench."""
     base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
     return Path(base) / "claimbench"

@@ -71,7 +71,7 @@ def _field(loc: tuple[int | str, ...]) -> str:
 
 
 def _line(node: yaml.Node | None, loc: tuple[int | str, ...]) -> int:
-    """The line of the deepest place on the way to `loc` (unions put names into it that are no key)."""
+    """The line of the deepest place on the way to `loc`; unions put names in it that are no key."""
     line = 1
     for part in loc:
         found = _child(node, part)
