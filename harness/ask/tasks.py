@@ -25,6 +25,7 @@ class Source(Row):
     version: str
     wheel: str
     wheel_sha256: Sha256
+    wheel_bytes: PositiveInt
     members: dict[str, str] = Field(min_length=1)
 
 

@@ -122,16 +122,9 @@ def _score(outcome: str, detail: str) -> Score:
 
 
 def _written_as_call(output: str, functions: list[dict[str, Any]]) -> str | None:
-    names = (str(function["name"]) for function in functions)
-    other_word, definition = r"(?<![\w.])", r"(?<!\bdef )"
-    return next(
-        (
-            name
-            for name in names
-            if re.search(rf"{other_word}{definition}{re.escape(name)}\(", output)
-        ),
-        None,
-    )
+    names = "|".join(re.escape(function["name"]) for function in functions)
+    found = re.search(rf"(?<![\w.])(?<!\bdef )({names})\(", output)
+    return found[1] if found else None
 
 
 def _read(task: Task, wheel: Path) -> dict[str, list[Any]]:
@@ -159,7 +152,8 @@ def _rows(data: bytes) -> list[Any]:
 
 def _item(task: Task, row: dict[str, Any], expected: list[dict[str, Any]]) -> Item:
     functions = row["function"]
-    if len(row["question"]) != 1 or len(expected) > 1 or not all(map(_checkable, functions)):
+    checkable = functions and all(map(_checkable, functions))
+    if not checkable or len(row["question"]) != 1 or len(expected) > 1:
         raise BadFile(f"task {task.name}: row {row['id']} is not of a kind that is scored here")
     tools = [{"type": "function", "function": _as_json_schema(entry)} for entry in functions]
     # json.dumps with its defaults, as the prompt's makers fill it in.
