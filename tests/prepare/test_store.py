@@ -1,0 +1,186 @@
+"""What `harness.prepare.store` promises, with a file whose making is a line."""
+
+from __future__ import annotations
+
+import errno
+import hashlib
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+from collections import namedtuple
+from pathlib import Path
+
+import pytest
+
+from harness.errors import BadFile, MissingError, NotEnough
+from harness.prepare.store import Slot, folder, quiet
+
+CONTENT = b"x" * 4096
+SHA256 = hashlib.sha256(CONTENT).hexdigest()
+CHECKOUT = Path(__file__).parents[2]
+Usage = namedtuple("Usage", "total used free")
+
+
+def write(part: Path) -> str:
+    part.write_bytes(CONTENT)
+    return SHA256
+
+
+def never(part: Path) -> str:
+    raise AssertionError("written although it was there")
+
+
+@pytest.fixture
+def slot(cache: Path) -> Slot:
+    return Slot(folder("models", "some", "Q4_0") / "file.gguf", "identity 1")
+
+
+def names(slot: Slot) -> set[str]:
+    return {path.name for path in slot.path.parent.iterdir()} - {".lock"}
+
+
+def test_a_file_is_written_once(slot: Slot) -> None:
+    made = slot.fill(write, 4096, quiet)
+    assert (made.path.read_bytes(), made.sha256, made.bytes) == (CONTENT, SHA256, 4096)
+    assert slot.stored() == made
+    assert slot.fill(never, 4096, quiet) == made
+    assert names(slot) == {"file.gguf", "file.gguf.json"}
+
+
+@pytest.mark.parametrize("changed", [b"y" * 4096, b"short", b""])
+def test_a_changed_file_is_noticed_and_made_again(slot: Slot, changed: bytes) -> None:
+    slot.fill(write, 4096, quiet)
+    slot.path.write_bytes(changed)
+    assert slot.stored() is None
+    assert slot.fill(write, 4096, quiet).path.read_bytes() == CONTENT
+
+
+def test_a_touched_file_is_hashed_once_and_kept(
+    slot: Slot, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = slot.fill(write, 4096, quiet)
+    os.utime(slot.path, ns=(1, 1))
+    assert slot.stored() == made
+    monkeypatch.setattr("harness.prepare.store._sha256", never)
+    assert slot.stored() == made
+    assert names(slot) == {"file.gguf", "file.gguf.json"}
+
+
+def test_another_identity_is_another_file(slot: Slot) -> None:
+    slot.fill(write, 4096, quiet)
+    assert Slot(slot.path, "identity 2").stored() is None
+
+
+@pytest.mark.parametrize("record", ["", "{", "[]", '{"identity": "identity 1"}'])
+def test_a_broken_record_is_no_record(slot: Slot, record: str) -> None:
+    slot.fill(write, 4096, quiet)
+    slot.path.with_name("file.gguf.json").write_text(record)
+    assert slot.stored() is None
+
+
+def test_the_record_can_be_read_by_whom_the_file_can(slot: Slot) -> None:
+    slot.fill(write, 4096, quiet)
+    record = slot.path.with_name("file.gguf.json")
+    assert json.loads(record.read_text())["sha256"] == SHA256
+    assert record.stat().st_mode == slot.path.stat().st_mode
+
+
+def test_too_little_room_is_said_before_anything_is_written(
+    slot: Slot, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: Usage(1 << 40, 1 << 40, 3 << 30))
+    with pytest.raises(NotEnough, match=r"4\.00 GiB needed, 3\.00 GiB there"):
+        slot.fill(never, 4 << 30, quiet)
+    assert names(slot) == set()
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="no device that is always full")
+def test_a_disk_that_fills_up_is_cleaned(slot: Slot) -> None:
+    def fill_up(part: Path) -> str:
+        part.write_bytes(CONTENT)
+        Path("/dev/full").write_bytes(CONTENT)
+        raise AssertionError("not full")
+
+    with pytest.raises(NotEnough, match="filled up on the way"):
+        slot.fill(fill_up, 4096, quiet)
+    assert names(slot) == set()
+
+
+def test_a_used_up_quota_is_a_full_disk(slot: Slot) -> None:
+    def quota(part: Path) -> str:
+        raise OSError(errno.EDQUOT, "Disk quota exceeded")
+
+    with pytest.raises(NotEnough):
+        slot.fill(quota, 4096, quiet)
+
+
+def test_an_interrupt_leaves_nothing(slot: Slot) -> None:
+    def interrupted(part: Path) -> str:
+        part.write_bytes(CONTENT)
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        slot.fill(interrupted, 4096, quiet)
+    assert names(slot) == set()
+
+
+def test_a_cache_that_cannot_be_written_says_which_variable_moves_it(cache: Path) -> None:
+    cache.parent.write_text("a file where the cache should be")
+    slot = Slot(folder("models") / "file", "identity 1")
+    assert slot.stored() is None
+    with pytest.raises(MissingError, match="XDG_CACHE_HOME"):
+        slot.fill(never, 4096, quiet)
+
+
+@pytest.mark.parametrize("name", ["..", "", ".", "a/b", "/etc"])
+def test_a_name_cannot_lead_out_of_the_cache(cache: Path, name: str) -> None:
+    with pytest.raises(BadFile):
+        folder("models", name)
+
+
+CHILD = """
+import hashlib, os, sys, time
+from pathlib import Path
+from harness.prepare.store import Slot, quiet
+
+def write(part):
+    with part.open("wb") as file:
+        for _ in range(8):
+            file.write(b"x" * 512)
+            file.flush()
+            time.sleep(0.05)
+            if "die" in sys.argv:
+                os.kill(os.getpid(), 9)
+    print("wrote")
+    return hashlib.sha256(b"x" * 4096).hexdigest()
+
+made = Slot(Path(sys.argv[1]), "identity 1").fill(write, 4096, quiet)
+print(made.sha256, made.bytes)
+"""
+
+
+def child(slot: Slot, *words: str) -> subprocess.Popen[str]:
+    command = [sys.executable, "-c", CHILD, str(slot.path), *words]
+    return subprocess.Popen(command, cwd=CHECKOUT, stdout=subprocess.PIPE, text=True)
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="no SIGKILL")
+def test_a_killed_run_leaves_no_file_and_its_rest_goes_with_the_next(slot: Slot) -> None:
+    with child(slot, "die") as dying:
+        assert dying.wait(30) == -signal.SIGKILL
+    (left,) = names(slot)
+    assert left.startswith(".part-")
+    assert slot.stored() is None
+    slot.fill(write, 4096, quiet)
+    assert names(slot) == {"file.gguf", "file.gguf.json"}
+
+
+def test_processes_that_want_the_same_file_write_it_once(slot: Slot) -> None:
+    children = [child(slot) for _ in range(4)]
+    said = [process.communicate(timeout=30)[0].splitlines() for process in children]
+    assert [lines[-1] for lines in said] == [f"{SHA256} 4096"] * 4
+    assert sum("wrote" in lines for lines in said) == 1
+    assert names(slot) == {"file.gguf", "file.gguf.json"}
