@@ -7,7 +7,7 @@ from typing import Literal
 from harness.ask.claims import Claim, Rule
 from harness.ask.models import Sha256
 from harness.ask.yaml_file import Row
-from harness.plan.cells import Settings, Shape
+from harness.run.protocol import Settings, Shape
 from harness.run.records import Gate, RuntimeRecord, Weights
 
 SCHEMA_VERSION = 1

@@ -9,6 +9,7 @@ from typing import Literal
 from harness.ask.claims import Claim, Rule
 from harness.ask.yaml_file import Row
 from harness.metrics import METRICS
+from harness.run.protocol import Settings, Shape
 
 
 class Cell(Row):
@@ -44,27 +45,6 @@ class Cell(Row):
             self.page_cache,
         )
         return "_".join(part for part in parts if part)
-
-
-class Settings(Row):
-    """What a runtime is asked for. The runtime is asked back for each of these."""
-
-    threads: int
-    context: int
-    batch: int
-    ubatch: int
-    flash_attention: bool
-    kv_type: Literal["f16"]
-    mmap: bool
-    gpu_layers: int
-
-
-class Shape(Row):
-    """Prompt tokens, new tokens, and how often one process repeats them."""
-
-    prompt_tokens: int
-    new_tokens: int
-    repeats: int
 
 
 def cells_of(claim: Claim) -> list[Cell]:
@@ -106,4 +86,6 @@ def digest(*parts: object) -> str:
 def _plain(value: object) -> object:
     if isinstance(value, Row):
         return value.model_dump(mode="json")
+    if isinstance(value, Settings | Shape):
+        return vars(value)
     raise TypeError(f"{type(value).__name__} has no place in a digest")

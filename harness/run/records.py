@@ -8,7 +8,8 @@ from pydantic import Field
 
 from harness.ask.models import Sha256
 from harness.ask.yaml_file import Row
-from harness.plan.cells import Cell, Settings, Shape
+from harness.plan.cells import Cell
+from harness.run.protocol import Settings, Shape
 
 SCHEMA_VERSION = 1
 
@@ -35,8 +36,6 @@ class Applied(Row):
 
     settings: Settings
     device: str
-    read_from: dict[str, str]
-    """For each setting where the answer came from: an API call or a line of the runtime's log."""
     weight_buffers: dict[str, int]
     """Bytes of each weight buffer, for instance CPU_Mapped and CPU_REPACK."""
     kv_bytes: int | None
@@ -121,10 +120,13 @@ class ItemData(Row):
     """One answered item of a task. `outcome` is derived from `output` and can be derived again."""
 
     kind: Literal["item"] = "item"
+    applied: Applied | None = None
+    """Given with the first item of each worker."""
     item: str
     item_sha256: Sha256
     prompt_sha256: Sha256
     prompt_tokens: int
+    evaluated_tokens: int
     new_tokens: int
     stopped: Literal["end", "length"]
     output: str

@@ -1,0 +1,192 @@
+"""llama.cpp through llama-cpp-python's low-level API.
+
+Does not guarantee the speed of the high-level `Llama` class: that one is slower. Sampling is
+llama.cpp's own greedy sampler; no logits reach Python. The KV cache is cleared before each prompt
+and found empty, or the sample fails.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import re
+import time
+from itertools import pairwise
+from typing import Any
+
+import llama_cpp as api
+
+from harness.run.protocol import Settings
+from harness.run.runtimes import Answer, ArtifactRefused
+
+_MIB = 1 << 20
+_F16 = 1  # GGML_TYPE_F16
+
+
+class LlamaCpp:
+    """One model and one context. Implements `harness.run.runtimes.Runtime`."""
+
+    def __init__(self) -> None:
+        self._log: list[str] = []
+        # The callback object must live as long as llama.cpp may call it.
+        self._callback = api.llama_log_callback(self._on_log)
+        api.llama_log_set(self._callback, ctypes.c_void_p(0))
+        api.llama_backend_init()
+
+    def _on_log(self, _level: int, text: bytes, _data: object) -> None:
+        self._log.append(text.decode("utf-8", "replace"))
+
+    def load(self, path: str, settings: Settings) -> None:
+        self._settings = settings
+        params = api.llama_model_default_params()
+        params.n_gpu_layers = settings.gpu_layers
+        params.load_mode = api.LLAMA_LOAD_MODE_MMAP if settings.mmap else api.LLAMA_LOAD_MODE_NONE
+        model = api.llama_model_load_from_file(path.encode(), params)
+        if not model:
+            raise ArtifactRefused(self._last_words())
+        self._model = model
+        self._vocab = api.llama_model_get_vocab(model)
+
+    def create_context(self) -> None:
+        asked, params = self._settings, api.llama_context_default_params()
+        params.n_ctx, params.n_batch, params.n_ubatch = asked.context, asked.batch, asked.ubatch
+        params.n_threads = params.n_threads_batch = asked.threads
+        params.flash_attn_type = (
+            api.LLAMA_FLASH_ATTN_TYPE_ENABLED
+            if asked.flash_attention
+            else api.LLAMA_FLASH_ATTN_TYPE_DISABLED
+        )
+        params.type_k = params.type_v = {"f16": _F16}[asked.kv_type]
+        params.no_perf = False  # its counters say how many tokens were really evaluated
+        context = api.llama_init_from_model(self._model, params)
+        if not context:
+            raise ArtifactRefused(self._last_words())
+        self._context = context
+        self._memory = api.llama_get_memory(context)
+        chain = api.llama_sampler_chain_init(api.llama_sampler_chain_default_params())
+        api.llama_sampler_chain_add(chain, api.llama_sampler_init_greedy())
+        self._sampler = chain
+
+    def evaluate(self, prompt: list[int], new_tokens: int, *, stop_at_end: bool) -> Answer:
+        self._forget()
+        size = self._settings.batch
+        batches = [prompt[start : start + size] for start in range(0, len(prompt), size)]
+        arrays = [(api.llama_token * len(batch))(*batch) for batch in batches]
+        next_token = (api.llama_token * 1)()
+        context, sampler, clock = self._context, self._sampler, time.perf_counter
+        decode, sample = api.llama_decode, api.llama_sampler_sample
+        is_end = api.llama_vocab_is_eog
+        tokens: list[int] = []
+        stamps: list[float] = []
+        status = 0
+
+        start = clock()
+        for array in arrays:
+            status |= decode(context, api.llama_batch_get_one(array, len(array)))
+        api.llama_synchronize(context)
+        prefilled = clock()
+        ended = False
+        while not (status or ended or len(tokens) == new_tokens):
+            if tokens:
+                next_token[0] = tokens[-1]
+                status |= decode(context, api.llama_batch_get_one(next_token, 1))
+            token = sample(sampler, context, -1)
+            stamps.append(clock())
+            tokens.append(token)
+            ended = stop_at_end and is_end(self._vocab, token)
+
+        if status:
+            raise ArtifactRefused(f"llama_decode answered {status}: {self._last_words()}")
+        return Answer(
+            tokens=tokens,
+            evaluated_tokens=self._evaluated(len(prompt), len(tokens)),
+            prefill_seconds=prefilled - start,
+            first_token_seconds=stamps[0] - start,
+            token_seconds=[
+                after - before for before, after in pairwise(stamps)
+            ],
+            stopped="end" if ended else "length",
+        )
+
+    def _forget(self) -> None:
+        api.llama_memory_clear(self._memory, True)
+        if api.llama_memory_seq_pos_max(self._memory, 0) != -1:
+            raise RuntimeError("the KV cache is not empty after it was cleared")
+        api.llama_perf_context_reset(self._context)
+
+    def _evaluated(self, prompt: int, new: int) -> int:
+        """Prompt tokens computed, by llama.cpp's counter; the cache must end where it should."""
+        last = api.llama_memory_seq_pos_max(self._memory, 0)
+        if last != prompt + new - 2:  # positions start at 0, the last token is not fed back
+            raise RuntimeError(f"the KV cache ends at {last}, not at {prompt + new - 2}")
+        return int(api.llama_perf_context(self._context).n_p_eval)
+
+    def applied(self) -> dict[str, Any]:
+        """Threads, context and batches from the API; what it can't be asked from its own log."""
+        log, context = "".join(self._log), self._context
+        offloaded = re.search(r"offloaded (\d+)/\d+ layers to GPU", log)
+        kv = re.search(r"llama_kv_cache: size =\s*([\d.]+) MiB.*K \((\w+)\).*V \((\w+)\)", log)
+        flash = re.search(r"llama_context: flash_attn\s*= (\w+)", log)
+        mode = re.search(r"\(load_mode = (\w+)\)", log)
+        buffers = re.findall(r"load_tensors:\s+(\S+) model buffer size =\s*([\d.]+) MiB", log)
+        threads = {api.llama_n_threads(context), api.llama_n_threads_batch(context)}
+        settings = Settings(
+            threads=threads.pop() if len(threads) == 1 else -1,
+            context=api.llama_n_ctx(context),
+            batch=api.llama_n_batch(context),
+            ubatch=api.llama_n_ubatch(context),
+            flash_attention=bool(flash and flash[1] == "enabled"),
+            kv_type=kv[2] if kv and kv[2] == kv[3] else "unknown",
+            mmap=bool(mode and mode[1] == "mmap"),
+            # A build without a GPU back end says nothing of offloading: there is none.
+            gpu_layers=int(offloaded[1]) if offloaded else 0,
+        )
+        return {
+            "settings": vars(settings),
+            "device": "cpu" if settings.gpu_layers == 0 else "gpu",
+            "weight_buffers": {name: int(float(size) * _MIB) for name, size in buffers},
+            "kv_bytes": int(float(kv[1]) * _MIB) if kv else None,
+            "runtime_build": _text(api.llama_print_system_info()).strip(),
+        }
+
+    def vocabulary(self) -> int:
+        return int(api.llama_vocab_n_tokens(self._vocab))
+
+    def tokenize(self, text: str) -> list[int]:
+        raw = text.encode()
+        room = len(raw) + 8
+        array = (api.llama_token * room)()
+        count = api.llama_tokenize(self._vocab, raw, len(raw), array, room, False, True)
+        if count < 0:
+            raise RuntimeError(f"llama_tokenize needs room for {-count} tokens, not {room}")
+        return list(array[:count])
+
+    def detokenize(self, tokens: list[int]) -> str:
+        pieces = bytearray()
+        buffer = ctypes.create_string_buffer(1024)
+        for token in tokens:
+            size = api.llama_token_to_piece(self._vocab, token, buffer, len(buffer), 0, True)
+            if size < 0:
+                raise RuntimeError(f"token {token} needs {-size} bytes of text")
+            pieces += buffer.raw[:size]
+        return pieces.decode("utf-8", "replace")
+
+    def chat_template(self) -> str:
+        return _text(api.llama_model_chat_template(self._model, None))
+
+    def header(self) -> dict[str, Any]:
+        facts: dict[str, Any] = {
+            "parameters": int(api.llama_model_n_params(self._model)),
+            "context_window": int(api.llama_model_n_ctx_train(self._model)),
+        }
+        buffer = ctypes.create_string_buffer(256)
+        if api.llama_model_meta_val_str(self._model, b"general.license", buffer, len(buffer)) >= 0:
+            facts["licence"] = _text(buffer.value)
+        return facts
+
+    def _last_words(self) -> str:
+        errors = [line.strip() for line in self._log if "error" in line or "failed" in line]
+        return " | ".join(errors[-3:]) or "llama.cpp gave no reason"
+
+
+def _text(raw: bytes | None) -> str:
+    return raw.decode("utf-8", "replace") if raw else ""

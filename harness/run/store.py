@@ -1,0 +1,166 @@
+"""Runs on disk. `results/<machine>/<run>/` holds finished runs only and appears in one rename.
+
+While a run is under way its samples are lines of `results/<machine>/.partial/<key>/samples.jsonl`,
+each on disk before the next sample starts. A line that a kill or a full disk cut short is dropped
+when the journal is opened again: that sample was under way, and only that one is lost.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+from pydantic import BaseModel, ValidationError
+
+from harness.errors import BadFile, NotEnough
+from harness.run.records import Machine, Run, Sample
+
+_PARTIAL = ".partial"
+
+
+def write_whole(path: Path, data: bytes) -> None:
+    """Writes `path` so that it is either as before or complete. Raises NotEnough on a full disk."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        with temporary.open("wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.replace(path)
+    except OSError as error:
+        temporary.unlink(missing_ok=True)
+        raise _full(error, path, len(data)) from error
+
+
+def to_json(record: BaseModel) -> bytes:
+    """A record as text for a file: keys in the order of its class, one line break at the end."""
+    return (
+        json.dumps(record.model_dump(mode="json"), indent=1, ensure_ascii=False) + "\n"
+    ).encode()
+
+
+class Journal:
+    """The samples so far of one run under way."""
+
+    def __init__(self, machine_folder: Path, key: str) -> None:
+        self.folder = machine_folder / _PARTIAL / key
+        self._path = self.folder / "samples.jsonl"
+        self.samples: list[Sample] = []
+        if self._path.exists():
+            whole = _whole_lines(self._path.read_bytes())
+            self.samples = [_sample(line, self._path) for line in whole.splitlines()]
+            if len(whole) != self._path.stat().st_size:
+                write_whole(self._path, whole)
+
+    def append(self, sample: Sample) -> None:
+        """Puts `sample` on disk. Raises NotEnough on a full disk, with the journal as it was."""
+        line = json.dumps(sample.model_dump(mode="json"), ensure_ascii=False).encode() + b"\n"
+        self.folder.mkdir(parents=True, exist_ok=True)
+        size = self._path.stat().st_size if self._path.exists() else 0
+        try:
+            with self._path.open("ab") as file:
+                file.write(line)
+                file.flush()
+                os.fsync(file.fileno())
+        except OSError as error:
+            os.truncate(self._path, size)
+            raise _full(error, self._path, len(line)) from error
+        self.samples.append(sample)
+
+    def finish(self, run: Run) -> Path:
+        """Turns the journal into the finished run `run.id`, in one rename."""
+        raw = samples_bytes(self.samples)
+        write_whole(self.folder / "run.json", to_json(run))
+        write_whole(self._path, raw)
+        target = self.folder.parent.parent / run.id
+        self.folder.rename(target)
+        return target
+
+
+def samples_bytes(samples: list[Sample]) -> bytes:
+    """The content of samples.jsonl."""
+    lines = (json.dumps(sample.model_dump(mode="json"), ensure_ascii=False) for sample in samples)
+    return "".join(f"{line}\n" for line in lines).encode()
+
+
+def read_samples(folder: Path) -> list[Sample]:
+    """The samples of a finished run. Raises BadFile where they don't match its digest."""
+    run, path = read_run(folder), folder / "samples.jsonl"
+    raw = _read(path)
+    if hashlib.sha256(raw).hexdigest() != run.samples_sha256:
+        raise BadFile(f"{path}: not the samples that run.json was written with (samples_sha256)")
+    return [_sample(line, path) for line in raw.splitlines()]
+
+
+def read_run(folder: Path) -> Run:
+    """run.json of a finished run. Raises BadFile."""
+    path = folder / "run.json"
+    try:
+        return Run.model_validate_json(_read(path))
+    except ValidationError as error:
+        raise BadFile(f"{path}: {_first(error)}") from error
+
+
+def runs(results: Path) -> Iterator[tuple[Path, Run]]:
+    """All finished runs of all machines, oldest first by id."""
+    for path in sorted(results.glob("*/*/run.json"), key=lambda path: (path.parent.name, path)):
+        if not any(part.startswith(".") for part in path.relative_to(results).parts):
+            yield path.parent, read_run(path.parent)
+
+
+def write_machine(results: Path, machine: Machine) -> None:
+    write_whole(results / machine.id / "machine.json", to_json(machine))
+
+
+def machines(results: Path) -> list[Machine]:
+    """The machines that left runs. Raises BadFile."""
+    found = []
+    for path in sorted(results.glob("*/machine.json")):
+        try:
+            found.append(Machine.model_validate_json(_read(path)))
+        except ValidationError as error:
+            raise BadFile(f"{path}: {_first(error)}") from error
+    return found
+
+
+def forget_partial(machine_folder: Path) -> None:
+    """Drops journals of runs that nothing will finish."""
+    shutil.rmtree(machine_folder / _PARTIAL, ignore_errors=True)
+
+
+def _whole_lines(raw: bytes) -> bytes:
+    return raw[: raw.rfind(b"\n") + 1]
+
+
+def _sample(line: bytes, path: Path) -> Sample:
+    try:
+        return Sample.model_validate_json(line)
+    except ValidationError as error:
+        raise BadFile(f"{path}: a sample: {_first(error)}") from error
+
+
+def _read(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise BadFile(f"{path}: cannot be read: {error.strerror}") from error
+
+
+def _first(error: ValidationError) -> str:
+    item = error.errors()[0]
+    return f"{'.'.join(str(part) for part in item['loc'])}: {item['msg']}"
+
+
+def _full(error: OSError, path: Path, needed: int) -> Exception:
+    """NotEnough for a full disk, else the error itself."""
+    import errno
+
+    if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+        return error
+    there = shutil.disk_usage(path.parent).free
+    return NotEnough("disk", needed, there, "free some and give the same command again")
