@@ -13,6 +13,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterator
+from dataclasses import dataclass
 from math import prod
 from pathlib import Path
 from typing import Any
@@ -24,11 +25,11 @@ from harness.errors import BadFile, MissingError, UnknownName
 from harness.prepare import Need
 from harness.prepare.store import Progress
 
-_WRITER = 1  # raise it with any change of the bytes: cached files are then made again
-_BLOCK = 32  # values that share a scale
-_BLOCK_BYTES = {"Q4_0": 18, "Q8_0": 34}
+_WRITER = 2  # raise it with any change of the bytes: cached files are then made again
+_QUANTISATIONS = ("Q4_0", "Q8_0")
+_BLOCKS = {"F32": (1, 4), "Q4_0": (32, 18), "Q6_K": (256, 210), "Q8_0": (32, 34)}  # values, bytes
 _ALIGNMENT = 32
-_POOL = 262_139  # blocks to tile from; a prime, so that no two rows of a matrix begin alike
+_POOL = 131_101  # blocks to tile from; a prime above the vocabularies: no two rows begin alike
 _SPREAD = 0.02  # standard deviation of a weight, as transformers are initialised
 
 # From the published configurations (transformers: llama, smollm3 and ministral3).
@@ -42,8 +43,8 @@ def file_name(model: Model, artifact: Artifact) -> str:
 
 def identity(model: Model, artifact: Artifact) -> str:
     """A hash of all that the bytes follow from: name, geometry, quantisation, seed, writer."""
-    if artifact.quantisation not in _BLOCK_BYTES:
-        raise UnknownName("quantisation to generate", artifact.quantisation, _BLOCK_BYTES)
+    if artifact.quantisation not in _QUANTISATIONS:
+        raise UnknownName("quantisation to generate", artifact.quantisation, _QUANTISATIONS)
     facts = {
         "name": model.name,
         "geometry": model.geometry.model_dump(),
@@ -58,9 +59,9 @@ def identity(model: Model, artifact: Artifact) -> str:
 def cost(model: Model, artifact: Artifact) -> Need:
     """Nothing to fetch; the size of the file to write, within 1 %."""
     size = 2000  # the metadata
-    for name, shape in _tensors(model.geometry):
-        size += len(name) + 24 + 8 * len(shape)
-        size += _padded(_bytes(shape, artifact.quantisation))
+    for tensor in _tensors(model.geometry, artifact.quantisation):
+        size += len(tensor.name) + 24 + 8 * len(tensor.shape)
+        size += _padded(tensor.bytes)
     return Need(present=False, download_bytes=0, disk_bytes=size)
 
 
@@ -70,23 +71,23 @@ def write(model: Model, artifact: Artifact, part: Path, progress: Progress) -> s
     Raises MissingError without the package gguf, BadFile for a geometry that cannot be quantised.
     """
     gguf = _gguf()
-    quantisation = artifact.quantisation
-    _write_header(gguf, model, quantisation, part)
-    pool = memoryview(_pool(gguf, quantisation, _seed(artifact))).cast("B")
+    tensors = list(_tensors(model.geometry, artifact.quantisation))
+    _write_header(gguf, model, artifact.quantisation, tensors, part)
+    kinds = {tensor.kind for tensor in tensors}
+    pools = {kind: _pool(gguf, kind, _seed(artifact)) for kind in sorted(kinds)}
+    starts = dict.fromkeys(pools, 0)
+    what = f"writing {model.id} {artifact.quantisation}"
     total = cost(model, artifact).disk_bytes
-    start = 0
     with part.open("r+b") as file:
         digest = hashlib.file_digest(file, "sha256")
-        for _, shape in _tensors(model.geometry):
-            size = _bytes(shape, quantisation)
-            pieces = [_ones(shape)] if len(shape) == 1 else _tiles(pool, start, size)
-            for piece in (*pieces, bytes(_padded(size) - size)):
+        for tensor in tensors:
+            pool, start = pools[tensor.kind], starts[tensor.kind]
+            for piece in _pieces(pool, start, tensor.bytes):
                 file.write(piece)
                 digest.update(piece)
-            if len(shape) == 2:
-                start = (start + size) % len(pool)
-            progress(f"writing {model.id} {quantisation}", min(file.tell(), total), total)
-    progress(f"writing {model.id} {quantisation}", total, total)
+            starts[tensor.kind] = (start + tensor.bytes) % len(pool)
+            progress(what, min(file.tell(), total), total)
+    progress(what, total, total)
     return digest.hexdigest()
 
 
@@ -107,8 +108,32 @@ def _gguf() -> Any:
     return gguf
 
 
-def _tensors(shape: Geometry) -> Iterator[tuple[str, tuple[int, ...]]]:
-    """Name and (rows, columns) of each tensor in file order; norms have only one dimension."""
+@dataclass(frozen=True)
+class _Tensor:
+    """`shape` is (rows, columns), or the one length of a norm; `kind` names ggml's format."""
+
+    name: str
+    shape: tuple[int, ...]
+    kind: str
+
+    @property
+    def bytes(self) -> int:
+        values, size = _BLOCKS[self.kind]
+        return prod(self.shape) // values * size
+
+
+def _tensors(shape: Geometry, quantisation: str) -> Iterator[_Tensor]:
+    """The tensors in file order, each of the kind that `llama-quantize` gives it."""
+    head = "token_embd.weight" if shape.tied else "output.weight"
+    for name, size in _shapes(shape):
+        kind = "F32" if len(size) == 1 else quantisation
+        if name == head and quantisation != "Q8_0":
+            # llama-quantize spares the output matrix, also where the embeddings serve as such.
+            kind = "Q8_0" if shape.hidden % _BLOCKS["Q6_K"][0] else "Q6_K"
+        yield _Tensor(name, size, kind)
+
+
+def _shapes(shape: Geometry) -> Iterator[tuple[str, tuple[int, ...]]]:
     hidden, ffn = shape.hidden, shape.ffn
     queries, keys = shape.heads * shape.head_dim, shape.kv_heads * shape.head_dim
     yield "token_embd.weight", (shape.vocabulary, hidden)
@@ -127,18 +152,13 @@ def _tensors(shape: Geometry) -> Iterator[tuple[str, tuple[int, ...]]]:
         yield "output.weight", (shape.vocabulary, hidden)
 
 
-def _bytes(shape: tuple[int, ...], quantisation: str) -> int:
-    """The size of a tensor: matrices quantised, norms in F32."""
-    if len(shape) == 1:
-        return 4 * shape[0]
-    return prod(shape) // _BLOCK * _BLOCK_BYTES[quantisation]
-
-
 def _padded(size: int) -> int:
     return -(-size // _ALIGNMENT) * _ALIGNMENT
 
 
-def _write_header(gguf: Any, model: Model, quantisation: str, part: Path) -> None:
+def _write_header(
+    gguf: Any, model: Model, quantisation: str, tensors: list[_Tensor], part: Path
+) -> None:
     """Metadata and the table of tensors, up to where the first tensor begins."""
     shape = model.geometry
     writer = gguf.GGUFWriter(part, shape.architecture)
@@ -148,15 +168,13 @@ def _write_header(gguf: Any, model: Model, quantisation: str, part: Path) -> Non
     writer.add_quantization_version(gguf.GGML_QUANT_VERSION)
     writer.add_tokenizer_model("none")
     _add_shape(gguf, writer, shape)
-    kind = gguf.GGMLQuantizationType[quantisation]
-    for name, size in _tensors(shape):
-        if len(size) == 2 and size[1] % _BLOCK:
-            raise BadFile(f"{model.id}: rows of {size[1]} values cannot be {quantisation}")
-        single = gguf.GGMLQuantizationType.F32 if len(size) == 1 else kind
+    for tensor in tensors:
+        if tensor.shape[-1] % _BLOCKS[tensor.kind][0]:
+            raise BadFile(f"{model.id}: rows of {tensor.shape[-1]} values cannot be {tensor.kind}")
         # Not uint8: then the writer would take the shape for one in bytes.
-        writer.add_tensor_info(
-            name, size, np.dtype(np.float32), _bytes(size, quantisation), raw_dtype=single
-        )
+        kind = gguf.GGMLQuantizationType[tensor.kind]
+        f32 = np.dtype(np.float32)
+        writer.add_tensor_info(tensor.name, tensor.shape, f32, tensor.bytes, raw_dtype=kind)
     writer.write_header_to_file()
     writer.write_kv_data_to_file()
     writer.write_ti_data_to_file()
@@ -191,26 +209,49 @@ def _add_shape(gguf: Any, writer: Any, shape: Geometry) -> None:
         writer.add_attn_temperature_scale(0.1)
 
 
-def _pool(gguf: Any, quantisation: str, seed: int) -> Any:
-    """_POOL quantised blocks of nearly Gaussian values, as an array of bytes.
+def _pool(gguf: Any, kind: str, seed: int) -> memoryview:
+    """_POOL blocks of weights to tile from; for norms, ones."""
+    if kind == "F32":
+        blocks = np.ones(_POOL, "<f4")
+    elif kind == "Q6_K":
+        blocks = _q6_k(seed)
+    else:
+        blocks = gguf.quantize(_gaussian(seed), gguf.GGMLQuantizationType[kind])
+    return np.ascontiguousarray(blocks).data.cast("B")
 
-    A value is the sum of four bytes of SHAKE-256: mean 510, variance 4 * (256² - 1) / 12.
-    """
-    stream = hashlib.shake_256(f"claimbench {seed}".encode()).digest(_POOL * _BLOCK * 4)
-    bytes_ = np.frombuffer(stream, np.uint8).reshape(_POOL, _BLOCK, 4)
-    values = (bytes_.sum(axis=2, dtype=np.int16) - 510).astype(np.float32)
+
+def _gaussian(seed: int) -> Any:
+    """Blocks of 32 values: sums of four bytes, of mean 510 and variance 4 * (256² - 1) / 12."""
+    sums = _noise("gaussian", seed, 32 * 4).reshape(4, _POOL, 32).sum(axis=0, dtype=np.int16)
+    values = (sums - 510).astype(np.float32)
     values *= np.float32(_SPREAD / 147.8)
-    return np.ascontiguousarray(gguf.quantize(values, gguf.GGMLQuantizationType[quantisation]))
+    return values
 
 
-def _tiles(pool: memoryview, start: int, size: int) -> Iterator[memoryview]:
-    """`size` bytes of the endlessly repeated pool, from `start` on."""
-    while size:
-        piece = pool[start : start + size]
+def _q6_k(seed: int) -> Any:
+    """Blocks put together in place, for gguf cannot quantise to Q6_K.
+
+    192 bytes hold 6-bit values, evenly spread and so of standard deviation 18.47; 16 hold scales
+    of 32 to 95, 66.1 as a quadratic mean; the last two the scale of them all.
+    """
+    blocks = _noise("q6_k", seed, _BLOCKS["Q6_K"][1]).copy()
+    blocks[:, 192:208] = 32 + blocks[:, 192:208] % 64
+    blocks[:, 208:] = np.array([_SPREAD / (18.47 * 66.1)], "<f2").view(np.uint8)
+    return blocks
+
+
+def _noise(use: str, seed: int, width: int) -> Any:
+    """_POOL rows of `width` bytes that are the same on every machine."""
+    stream = hashlib.shake_256(f"claimbench {use} {seed}".encode()).digest(_POOL * width)
+    return np.frombuffer(stream, np.uint8).reshape(_POOL, width)
+
+
+def _pieces(pool: memoryview, start: int, size: int) -> Iterator[bytes | memoryview]:
+    """`size` bytes of the endlessly repeated pool, from `start` on, and the padding after them."""
+    left = size
+    while left:
+        piece = pool[start : start + left]
         yield piece
-        size -= len(piece)
+        left -= len(piece)
         start = 0
-
-
-def _ones(shape: tuple[int, ...]) -> bytes:
-    return np.ones(shape, "<f4").tobytes()
+    yield bytes(_padded(size) - size)

@@ -1,4 +1,4 @@
-"""The source `pypi`, with a wheel in a folder that pip takes for its index; one test uses the net."""
+"""The source `pypi`, with a folder for pip's index; one test uses the network."""
 
 from __future__ import annotations
 
