@@ -1,0 +1,147 @@
+"""Which series become a chart, and the table that always stands beside it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from markupsafe import Markup
+
+from harness.judge.verdicts import Finding, Point, Verdict
+from harness.metrics import METRICS, Metric
+from harness.publish import charts, words
+from harness.publish.charts import Bar, Chart
+from harness.run.records import Machine
+
+_CAUSES = {
+    "fitted": "fitted",
+    "out_of_memory": "did not fit: out of memory",
+    "crashed": "failed: the process crashed",
+    "timeout": "failed: no answer in time",
+    "bad_artifact": "failed: the model file could not be used",
+    "refused": "failed: the runtime did something else",
+}
+
+
+@dataclass(frozen=True)
+class Table:
+    """A small table: caption, heads, rows of text. The first cell of a row heads it."""
+
+    caption: str
+    heads: tuple[str, ...]
+    rows: tuple[tuple[str, ...], ...]
+
+
+def table(verdict: Verdict, finding: Finding) -> Table | None:
+    """The series of a finding as a table, if there is one."""
+    if not finding.series or verdict.rule is None:
+        return None
+    metric = METRICS[verdict.rule.metric]
+    rows = tuple((point.label, _value(metric, point), _note(point)) for point in finding.series)
+    if metric.comes_from == "memory":
+        return Table("Peak memory by context length", ("Context", "Own memory", "Result"), rows)
+    if metric.comes_from is None:
+        plain = any(note for _, _, note in rows)
+        heads = ("Outcome", "Items", "Note") if plain else ("Outcome", "Items")
+        return Table("Items by outcome", heads, tuple(row[: len(heads)] for row in rows))
+    return Table("What it rests on", ("Part", "Value", "Note"), rows)
+
+
+def chart(verdict: Verdict, finding: Finding, name: str) -> Markup | None:
+    """A drawing, where looking is quicker than reading: memory by context, items by outcome."""
+    rule = verdict.rule
+    if rule is None or len(finding.series) < 2:
+        return None
+    metric = METRICS[rule.metric]
+    if metric.comes_from == "memory":
+        return charts.draw(_memory(metric, finding, rule.conditions.memory_limit), name)
+    if metric.comes_from is None:
+        return charts.draw(_outcomes(metric, finding), name)
+    return None
+
+
+def _memory(metric: Metric, finding: Finding, limit: int | None) -> Chart:
+    bars = []
+    for point in finding.series:
+        text = _value(metric, point)
+        if point.note and point.note != "fitted":
+            text = "did not fit" if point.note == "out_of_memory" else _note(point)
+        bars.append(Bar(f"{point.label} tokens", point.value, text))
+    missed = [point.label for point in finding.series if point.note == "out_of_memory"]
+    cap = f" under a cap of {words.memory(limit)}" if limit else ""
+    ends = f" Out of memory at {', '.join(missed)} tokens." if missed else ""
+    return Chart(
+        "Peak memory by context length",
+        f"The process's own memory at {len(bars)} context lengths{cap}.{ends}"
+        " The table beside this chart holds every figure.",
+        tuple(bars),
+        (float(limit), f"cap {words.memory(limit)}") if limit else None,
+    )
+
+
+def _outcomes(metric: Metric, finding: Finding) -> Chart:
+    bars = [
+        Bar(_label(point.label), point.value, _value(metric, point)) for point in finding.series
+    ]
+    parts = ", ".join(f"{bar.label}: {bar.text}" for bar in bars)
+    return Chart("Items by outcome", f"Number of items with each outcome. {parts}.", tuple(bars))
+
+
+def speeds(verdicts: list[Verdict], machines: dict[str, Machine]) -> list[tuple[Table, Markup]]:
+    """A table and a chart per group of speeds that may be compared: two models or more,
+    timed with the same metric, runtime and shape on the same machine."""
+    groups: dict[tuple[str, ...], dict[str, tuple[Bar, tuple[str, ...]]]] = {}
+    for verdict in verdicts:
+        for found in verdict.findings:
+            key, row = _speed(verdict, found, machines)
+            if key and row:
+                groups.setdefault(key, {}).setdefault(row[1][0], row)
+    drawn = []
+    for at, (key, rows) in enumerate(groups.items(), 1):
+        if len(rows) > 1:
+            title = f"{key[0].capitalize()} by model"
+            bars = tuple(bar for bar, _ in rows.values())
+            desc = f"{key[0].capitalize()} of {len(bars)} models on {key[1]}; lines are intervals."
+            heads = ("Model", "Estimate", "Interval", "Weights")
+            under = f"{title} on {key[1]}; {key[2]}; {key[3]}"
+            made = Table(under, heads, tuple(cells for _, cells in rows.values()))
+            drawn.append((made, charts.draw(Chart(title, desc, bars), f"chart-speed-{at}")))
+    return drawn
+
+
+def _speed(
+    verdict: Verdict, found: Finding, machines: dict[str, Machine]
+) -> tuple[tuple[str, ...] | None, tuple[Bar, tuple[str, ...]] | None]:
+    """What a speed may be compared with, and its bar and row; Nones for anything else."""
+    rule, subject = verdict.rule, verdict.subject
+    if rule is None or subject is None or rule.metric not in ("decode_rate", "prefill_rate"):
+        return None, None
+    estimate, runtime, shape = found.estimate, found.runtime, found.shape
+    if runtime is None or shape is None or isinstance(estimate, str | None):
+        return None, None
+    metric, span = METRICS[rule.metric], found.interval
+    size = f"{shape.prompt_tokens} prompt tokens, {shape.new_tokens} new tokens"
+    ran = f"{runtime.name} {runtime.version} on {runtime.device}"
+    key = (words.metric_words(metric), words.machine_of(found, machines), ran, size)
+    label = " ".join(filter(None, (subject.checkpoint, subject.quantisation)))
+    short = " ".join(filter(None, (subject.checkpoint.rpartition("/")[2], subject.quantisation)))
+    text = metric.show(estimate)
+    bar = Bar(short, float(estimate), text, span.low if span else None, span.high if span else None)
+    ends = words.interval(metric, span, words.count(found)) if span else words.count(found)
+    weights = words.SYNTHETIC if found.weights == "synthetic" else "as published"
+    return key, (bar, (label, text, ends, weights))
+
+
+def _value(metric: Metric, point: Point) -> str:
+    if point.value is None:
+        return words.NO_FIGURE
+    if metric.comes_from == "memory":
+        return words.memory(int(point.value))
+    return f"{point.value:,g}"
+
+
+def _note(point: Point) -> str:
+    return _CAUSES.get(point.note, point.note)
+
+
+def _label(text: str) -> str:
+    return text.replace("_", " ")

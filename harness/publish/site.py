@@ -1,0 +1,151 @@
+"""Writes the site: pages with their evidence, verdicts as JSON, and the raw records they rest on.
+
+A function of its inputs: no clock, no network, no script in what it writes. Whatever a page, a
+model or a record says is escaped text. Evidence is copied only if it has the digest its verdict
+names, and only if it is a kind of file that a browser does not run.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from base64 import b64encode
+from pathlib import Path, PurePosixPath
+
+import jinja2
+from markupsafe import Markup
+
+from harness.ask.pages import Page
+from harness.errors import BadFile, UnknownName
+from harness.judge.verdicts import Evidence, Verdict
+from harness.publish import folder, view, words
+from harness.run.records import Machine
+
+_TEMPLATES = Path(__file__).parent / "templates"
+_RECORDS = {".json", ".jsonl", ".txt", ".log", ".gz"}
+_CONTROL = {code: 0x2400 + code for code in range(32) if chr(code) not in "\t\n"} | {127: 0x2421}
+
+
+def publish(
+    pages: dict[str, Page],
+    verdicts: list[Verdict],
+    machines: list[Machine],
+    results: Path,
+    out: Path,
+) -> list[Path]:
+    """Writes the site of `pages` into `out` and returns its files. See `folder.replace`.
+
+    Raises UnknownName, BadFile where a stored record is missing or not what a verdict rests on,
+    MissingError where a chart cannot be drawn, UserError where `out` holds other files.
+    """
+    _check(pages, verdicts)
+    known = {machine.id: machine for machine in machines}
+    files = _records(verdicts, results)
+    views = [
+        view.page(page, [one for one in verdicts if one.claim.page == page.id], known)
+        for page in pages.values()
+    ]
+    templates = _environment()
+    for shown in views:
+        files[f"{shown.page.id}.html"] = _render(templates, "page.html", shown=shown)
+    files["index.html"] = _render(templates, "index.html", pages=views, machines=machines)
+    files["index.json"] = _index(verdicts, known)
+    return folder.replace(out, files)
+
+
+def _check(pages: dict[str, Page], verdicts: list[Verdict]) -> None:
+    for name, page in pages.items():
+        safe = re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_-]*", name) and name.lower() != "index"
+        if not safe or page.id != name:
+            raise BadFile(f"page '{name}': this id cannot name a file of the site")
+    for verdict in verdicts:
+        if verdict.claim.page not in pages:
+            raise UnknownName("page", verdict.claim.page, pages)
+
+
+def _environment() -> jinja2.Environment:
+    env = jinja2.Environment(
+        loader=jinja2.FileSystemLoader(_TEMPLATES),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        finalize=_visible,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    style = (_TEMPLATES / "style.css").read_text(encoding="utf-8")
+    env.globals["style"] = Markup(style)
+    env.globals["style_hash"] = b64encode(hashlib.sha256(style.encode()).digest()).decode()
+    env.globals["outcomes"] = list(words.OUTCOMES.values())
+    env.globals["memory"] = words.memory
+    return env
+
+
+def _visible(value: object) -> object:
+    """Control characters as their symbols: HTML has no way to hold them."""
+    return value.translate(_CONTROL) if type(value) is str else value
+
+
+def _render(templates: jinja2.Environment, name: str, **names: object) -> bytes:
+    return templates.get_template(name).render(**names).encode("utf-8", "backslashreplace")
+
+
+def _index(verdicts: list[Verdict], machines: dict[str, Machine]) -> bytes:
+    rows = [
+        {
+            "claim": verdict.claim.id,
+            "page": verdict.claim.page,
+            "quote": verdict.claim.quote,
+            "outcome": verdict.outcome,
+            "estimate": words.headline(verdict, machines),
+            "path": f"verdicts/{verdict.claim.id}.json",
+        }
+        for verdict in verdicts
+    ]
+    return (json.dumps(rows, indent=2) + "\n").encode()
+
+
+def _records(verdicts: list[Verdict], results: Path) -> dict[str, bytes]:
+    """The stored verdicts and their evidence by name in the site."""
+    files: dict[str, bytes] = {}
+    for verdict in verdicts:
+        claim = verdict.claim
+        name = f"verdicts/{claim.id}.json"
+        if name in files:
+            raise BadFile(f"two verdicts on claim '{claim.id}'")
+        files[name] = _stored(verdict, results / "verdicts" / claim.page / f"{claim.id}.json")
+        for finding in verdict.findings:
+            for one in finding.evidence:
+                files[f"records/{one.path}"] = _evidence(one, claim.id, results)
+    return files
+
+
+def _stored(verdict: Verdict, path: Path) -> bytes:
+    try:
+        content = path.read_bytes()
+        same = Verdict.model_validate_json(content) == verdict
+    except OSError as error:
+        raise BadFile(f"{path}: cannot be read: {error.strerror}; run harness judge") from error
+    except ValueError as error:
+        raise BadFile(f"{path}: not a verdict record; run harness judge") from error
+    if not same:
+        raise BadFile(f"{path}: holds another verdict than the one published; run harness judge")
+    return content
+
+
+def _evidence(found: Evidence, claim: str, results: Path) -> bytes:
+    """The bytes of one record. Only plain files below `results`, with the digest of the verdict."""
+    pure = PurePosixPath(found.path)
+    names = re.fullmatch(r"[A-Za-z0-9._@+=-]+(/[A-Za-z0-9._@+=-]+)*", found.path)
+    if not names or ".." in pure.parts or pure.suffix not in _RECORDS:
+        raise BadFile(f"claim '{claim}': evidence '{found.path}' is no path of a record")
+    path = (results / pure).resolve()
+    if not path.is_relative_to(results.resolve()):
+        raise BadFile(f"claim '{claim}': evidence '{found.path}' lies outside the results")
+    try:
+        content = path.read_bytes()
+    except OSError as error:
+        raise BadFile(f"{path}: cannot be read: {error.strerror}") from error
+    if hashlib.sha256(content).hexdigest() != found.sha256:
+        raise BadFile(f"{path}: has changed since claim '{claim}' was judged; run harness judge")
+    return content

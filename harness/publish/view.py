@@ -1,0 +1,182 @@
+"""Verdicts as what a template prints: plain strings, already in the reader's words."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass
+
+from markupsafe import Markup
+
+from harness.ask.claims import Claim
+from harness.ask.pages import Page
+from harness.judge.verdicts import Finding, Verdict
+from harness.metrics import METRICS, Metric
+from harness.publish import figures, marks, words
+from harness.publish.figures import Table
+from harness.publish.words import OUTCOMES, OutcomeWords
+from harness.run.records import Gate, Machine
+
+
+@dataclass(frozen=True)
+class EvidenceFile:
+    """A raw record: its path below results/ and below the site."""
+
+    path: str
+    href: str
+    sha256: str
+
+
+@dataclass(frozen=True)
+class FindingView:
+    """One machine's row."""
+
+    machine: str
+    outcome: OutcomeWords
+    reason: str
+    estimate: str
+    interval: str | None
+    count: str
+    p_value: str | None
+    synthetic: str | None
+    iso_day: str | None
+    day: str | None
+    conditions: list[tuple[str, str]]
+    failed_gates: list[Gate]
+    other_gates: list[Gate]
+    warnings: list[str]
+    table: Table | None
+    chart: Markup | None
+    evidence: list[EvidenceFile]
+
+
+@dataclass(frozen=True)
+class ClaimView:
+    """One claim with its verdict. `short` is the quote on one line."""
+
+    claim: Claim
+    anchor: str
+    short: str
+    outcome: OutcomeWords
+    reason: str
+    would_change: str
+    rule: str | None
+    why: str | None
+    model: str | None
+    note: str | None
+    metric: str | None
+    definition: str | None
+    misses: str | None
+    findings: list[FindingView]
+    command: str | None
+    record: str
+    placed: bool
+
+
+@dataclass(frozen=True)
+class Group:
+    """The claims that answer one of the reader's questions."""
+
+    question: str
+    claims: list[ClaimView]
+
+
+@dataclass(frozen=True)
+class PageView:
+    """Everything on one page. `claims` are in the order of `groups`."""
+
+    page: Page
+    text: dict[str, list[marks.Piece]]
+    by_claim: dict[str, ClaimView]
+    counts: list[tuple[OutcomeWords, int]]
+    groups: list[Group]
+    speeds: list[tuple[Table, Markup]]
+    verbatim: bool | None
+    source_href: str | None
+
+    @property
+    def claims(self) -> list[ClaimView]:
+        return [claim for group in self.groups for claim in group.claims]
+
+
+def page(found: Page, verdicts: list[Verdict], machines: dict[str, Machine]) -> PageView:
+    """The view of one page and its verdicts. Raises MissingError where a chart cannot be drawn."""
+    marked = marks.mark(found, [verdict.claim for verdict in verdicts])
+    views = [claim(one, machines, one.claim.id not in marked.unplaced) for one in verdicts]
+    groups = [
+        Group(question, [view for view in views if view.claim.kind in kinds])
+        for question, kinds in words.QUESTIONS
+    ]
+    return PageView(
+        page=found,
+        text=marked.fields,
+        by_claim={view.claim.id: view for view in views},
+        counts=counts(verdicts),
+        groups=[group for group in groups if group.claims],
+        speeds=figures.speeds(verdicts, machines),
+        verbatim=found.is_verbatim(),
+        source_href=found.source if found.source.startswith(("https://", "http://")) else None,
+    )
+
+
+def counts(verdicts: list[Verdict]) -> list[tuple[OutcomeWords, int]]:
+    """How many claims have each verdict, without those that none has."""
+    number = Counter(verdict.outcome for verdict in verdicts)
+    return [(outcome, number[name]) for name, outcome in OUTCOMES.items() if number[name]]
+
+
+def claim(verdict: Verdict, machines: dict[str, Machine], placed: bool = True) -> ClaimView:
+    """The view of one verdict. `placed`: the quote was found in the page's text."""
+    found, rule, subject = verdict.claim, verdict.rule, verdict.subject
+    metric = METRICS[rule.metric] if rule else None
+    return ClaimView(
+        claim=found,
+        anchor=f"claim-{found.id}",
+        short=" ".join(found.quote.split()),
+        outcome=OUTCOMES[verdict.outcome],
+        reason=verdict.reason,
+        would_change=verdict.would_change,
+        rule=words.rule(rule) if rule else None,
+        why=rule.why if rule else None,
+        model=subject.checkpoint if subject else None,
+        note=(subject.note or None) if subject else None,
+        metric=words.metric_words(metric) if metric else None,
+        definition=verdict.metric_definition,
+        misses=verdict.misses,
+        findings=[
+            _finding(verdict, one, metric, machines, f"chart-{found.id}-{at}")
+            for at, one in enumerate(verdict.findings, 1)
+        ]
+        if metric
+        else [],
+        command=verdict.command,
+        record=f"verdicts/{found.id}.json",
+        placed=placed,
+    )
+
+
+def _finding(
+    verdict: Verdict, found: Finding, metric: Metric, machines: dict[str, Machine], name: str
+) -> FindingView:
+    count = words.count(found)
+    p_value = None if found.p_value is None else f"{found.p_value:.3g}"
+    return FindingView(
+        machine=words.machine_of(found, machines),
+        outcome=OUTCOMES[found.outcome],
+        reason=found.reason,
+        estimate=words.value(metric, found.estimate),
+        interval=words.interval(metric, found.interval, count) if found.interval else None,
+        count=count,
+        p_value=p_value,
+        synthetic=words.SYNTHETIC if found.weights == "synthetic" else None,
+        iso_day=found.measured if words.is_day(found.measured) else None,
+        day=words.day(found.measured) if found.measured else None,
+        conditions=words.conditions(verdict, found),
+        failed_gates=[gate for gate in found.gates if gate.passed is False],
+        other_gates=[gate for gate in found.gates if gate.passed is not False],
+        warnings=found.warnings,
+        table=figures.table(verdict, found),
+        chart=figures.chart(verdict, found, name),
+        evidence=[
+            EvidenceFile(one.path, f"records/{one.path}", one.sha256) for one in found.evidence
+        ],
+    )
