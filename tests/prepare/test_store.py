@@ -58,6 +58,23 @@ def test_a_changed_file_is_noticed_and_made_again(slot: Slot, changed: bytes) ->
     assert slot.fill(write, 4096, quiet).path.read_bytes() == CONTENT
 
 
+def test_another_size_is_noticed_at_the_same_time_stamp(slot: Slot) -> None:
+    slot.fill(write, 4096, quiet)
+    stamp = slot.path.stat().st_mtime_ns
+    slot.path.write_bytes(b"short")
+    os.utime(slot.path, ns=(stamp, stamp))
+    assert slot.stored() is None
+
+
+def test_who_reads_the_old_file_goes_on_reading_it(slot: Slot) -> None:
+    slot.fill(write, 4096, quiet)
+    with slot.path.open("rb", buffering=0) as reader:
+        newer = Slot(slot.path, "identity 2")
+        newer.fill(lambda part: "digest" if part.write_bytes(b"new") else "", 3, quiet)
+        assert reader.read() == CONTENT
+    assert slot.path.read_bytes() == b"new"
+
+
 def test_a_touched_file_is_hashed_once_and_kept(
     slot: Slot, monkeypatch: pytest.MonkeyPatch
 ) -> None:
