@@ -166,7 +166,8 @@ _ROWS = (
         "memory",
         "log_t",
         _bytes,
-        "largest RssAnon of the worker: memory of its own, without mapped files",
+        "largest RssAnon of the worker process, its Python included: memory of its own, without "
+        "mapped files",
         _MEMORY,
     ),
     Metric(
@@ -197,8 +198,9 @@ _ROWS = (
         "memory",
         "bracket",
         _tokens,
-        "largest tested context length at which every process finished under the memory cap; the "
-        "whole KV cache is allocated and written once, a short prompt is evaluated",
+        "largest tested context length at which every process finished under the memory cap "
+        "without going back to the disk for weights while decoding (fewer than 100 major faults); "
+        "the whole KV cache is allocated and written once, a short prompt is evaluated",
         "speed and memory with the context full of text; a vision tower",
     ),
     Metric(

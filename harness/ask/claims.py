@@ -50,6 +50,8 @@ class Conditions(Row):
     quantisation: str | None = None
     task: str | None = None
     contexts: list[int] = Field(default=[2048], min_length=1)
+    prompt_tokens: int | None = Field(default=None, gt=1)
+    """For timed metrics; where it is not given the plan chooses by the machine's speed."""
     memory_limit: Bytes | None = None
     page_cache: Literal["cold", "warm"] | None = None
     against: tuple[str, str] | None = None
@@ -93,6 +95,8 @@ class Rule(Row):
             raise ValueError(f"{metric.name} needs conditions.memory_limit")
         if metric.statistic == "slope" and len(on.contexts) < 2:
             raise ValueError(f"{metric.name} needs two contexts or more")
+        if on.prompt_tokens is not None and metric.comes_from != "speed":
+            raise ValueError("conditions.prompt_tokens is for timed metrics")
         if (metric.name == "load_time") != (on.page_cache is not None):
             raise ValueError("conditions.page_cache is for load_time, and load_time needs it")
         return self

@@ -51,13 +51,31 @@ def read(path: Path, model: type[R]) -> R:
 def _compose(path: Path) -> yaml.Node | None:
     try:
         text = path.read_text(encoding="utf-8")
-        return yaml.compose(text, Loader=_Loader)
+        node = yaml.compose(text, Loader=_Loader)
     except OSError as error:
         raise BadFile(f"{path}: cannot be read: {error.strerror}") from error
     except UnicodeDecodeError as error:
         raise BadFile(f"{path}: not UTF-8 text (byte {error.start})") from error
     except yaml.YAMLError as error:
         raise BadFile(_yaml_complaint(path, error)) from error
+    _refuse_repeats(path, node)
+    return node
+
+
+def _refuse_repeats(path: Path, node: yaml.Node | None) -> None:
+    """YAML's loaders let a repeated key win silently; a claim written twice would vanish."""
+    children: list[yaml.Node] = []
+    if isinstance(node, yaml.MappingNode):
+        seen: set[str] = set()
+        for key, value in node.value:
+            if key.value in seen:
+                raise BadFile(f"{path}:{key.start_mark.line + 1}: {key.value}: given twice")
+            seen.add(key.value)
+            children.append(value)
+    elif isinstance(node, yaml.SequenceNode):
+        children = node.value
+    for child in children:
+        _refuse_repeats(path, child)
 
 
 def _yaml_complaint(path: Path, error: yaml.YAMLError) -> str:

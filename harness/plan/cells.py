@@ -26,6 +26,7 @@ class Cell(Row):
     runtime: str | None = None
     device: str | None = None
     context: int | None = None
+    prompt_tokens: int | None = None
     memory_limit: int | None = None
     page_cache: Literal["cold", "warm"] | None = None
 
@@ -33,7 +34,8 @@ class Cell(Row):
     def name(self) -> str:
         """A readable name, the same for equal cells; fit for a folder."""
         limit = f"limit-{self.memory_limit >> 20}MiB" if self.memory_limit else None
-        context = f"ctx-{self.context}" if self.workload == "memory" else None
+        context = f"ctx-{self.context}" if self.context else None
+        prompt = f"pp-{self.prompt_tokens}" if self.prompt_tokens else None
         parts = (
             self.task or self.workload,
             self.model or self.page,
@@ -41,6 +43,7 @@ class Cell(Row):
             self.runtime,
             self.device,
             context,
+            prompt,
             limit,
             self.page_cache,
         )
@@ -67,7 +70,12 @@ def _cells(claim: Claim, rule: Rule) -> list[Cell]:
     )
     if on.task:
         return [base]
-    common = {"workload": workload, "memory_limit": on.memory_limit, "page_cache": on.page_cache}
+    common = {
+        "workload": workload,
+        "memory_limit": on.memory_limit,
+        "page_cache": on.page_cache,
+        "prompt_tokens": on.prompt_tokens,
+    }
     if workload == "memory":
         return [base.model_copy(update={**common, "context": context}) for context in on.contexts]
     cells = [base.model_copy(update=common)]

@@ -12,7 +12,7 @@ import re
 import time
 import uuid
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 _CGROUP = Path("/sys/fs/cgroup")
 
@@ -35,6 +35,10 @@ class Cap:
 
     def __exit__(self, *_: object) -> None:
         return None
+
+    def record(self) -> dict[str, Any]:
+        """As `harness.run.records.Limit`."""
+        return {"bytes": self.limit, "method": self.method, "covers": self.covers}
 
     def command(self, command: list[str]) -> list[str]:
         """`command`, run under the cap."""

@@ -37,7 +37,7 @@ def describe(results: Path) -> Machine:
     without naming the computer.
     """
     info = _cpuinfo()
-    cores, memory = _cores(info), _memory_bytes()
+    cores, memory = physical_cores(), _memory_bytes()
     slug = re.sub(r"[^a-z0-9]+", "-", f"{_processor(info)} {cores}c {memory / 2**30:.0f}g".lower())
     flags = set((info.get("flags") or info.get("Features") or "").split())
     return Machine(
@@ -95,8 +95,9 @@ def _processor(info: dict[str, str]) -> str:
     return info.get("model name") or platform.processor() or platform.machine()
 
 
-def _cores(info: dict[str, str]) -> int:
+def physical_cores() -> int:
     """Physical cores that this process may use; hyper-threads of one core count once."""
+    info = _cpuinfo()
     allowed = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
     siblings, cores = int(info.get("siblings", 1)), int(info.get("cpu cores", 1))
     return max(1, (allowed or 1) * cores // max(siblings, 1))

@@ -10,7 +10,7 @@ import signal
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from dataclasses import dataclass, field
 from typing import IO, Any, cast
 
@@ -47,7 +47,7 @@ class Worker:
     phases: list[dict[str, Any]] = field(default_factory=list)
     sampler: dict[str, Any] | None = None
 
-    def events(self) -> Iterator[dict[str, Any]]:
+    def events(self) -> Generator[dict[str, Any], None, None]:
         """What the worker says, up to its end. Raises WorkerError with the cause."""
         reader, writer = os.pipe()
         with tempfile.TemporaryFile() as log:

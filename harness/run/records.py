@@ -172,6 +172,7 @@ class Sample(Row):
     """One process's measurement, or one item. `data` is null exactly where `cause` is not."""
 
     index: int
+    item: str | None = None
     started: str
     seconds: float
     cause: Cause | None = None

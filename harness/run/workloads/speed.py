@@ -9,7 +9,7 @@ from harness.run.protocol import Channel, Request
 from harness.run.runtimes import fixed_prompt
 from harness.run.workloads import checked_output, make_runtime
 
-_WARM_UP_PROMPT, _WARM_UP_TOKENS = 128, 8
+_WARM_UP_PROMPT, _WARM_UP_TOKENS = 64, 8
 
 
 def measure(request: Request, channel: Channel) -> Iterator[dict[str, Any]]:

@@ -1,0 +1,94 @@
+"""What a cell will cost: seconds from a probe of the model on this machine, bytes from arithmetic.
+
+Everything here is an estimate and is shown as one; no verdict reads it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+from harness.ask.models import Artifact, Model
+from harness.ask.tasks import Task
+from harness.ask.yaml_file import Row
+from harness.plan.cells import Cell
+from harness.run.protocol import Shape
+
+SAMPLE_BUDGET_SECONDS = 30.0
+PROBE_SHAPE = Shape(prompt_tokens=64, new_tokens=8, repeats=1)
+SHAPES = (Shape(512, 128, 3), Shape(512, 128, 1), Shape(256, 32, 1), Shape(128, 16, 1))
+"""From the most telling to the quickest; the plan takes the first that fits the budget."""
+
+_CHECK_TOKENS = 48  # prompt and answer of the output check
+_BITS = {"Q4_0": 4.5, "Q4_1": 5.0, "Q8_0": 8.5}
+_OVERHEAD_BYTES = 400 << 20
+"""Interpreter, runtime, compute buffers: measured at 130 to 330 MiB for 0.1B to 3B."""
+
+
+class Probe(Row):
+    """What a short run of a model showed on this machine."""
+
+    load_seconds: float
+    prefill_rate: float
+    decode_rate: float
+    measured: bool = True
+
+
+def guess(model: Model) -> Probe:
+    """A stand-in until a probe has run: two slow laptop cores, by the number of weights."""
+    billions = model.geometry.parameters() / 1e9
+    return Probe(
+        load_seconds=0.5 + billions,
+        prefill_rate=50 / billions,
+        decode_rate=20 / billions,
+        measured=False,
+    )
+
+
+def shape(probe: Probe, prompt_tokens: int | None) -> Shape:
+    """The first shape that fits the budget of one sample; the quickest where none does.
+
+    `prompt_tokens`: what a rule demands; only shapes with that prompt are taken then.
+    """
+    candidates = [one for one in SHAPES if prompt_tokens in (None, one.prompt_tokens)]
+    if not candidates:
+        candidates = [replace(SHAPES[-1], prompt_tokens=int(prompt_tokens or 0))]
+    for candidate in candidates:
+        if _speed_seconds(probe, candidate) <= SAMPLE_BUDGET_SECONDS:
+            return candidate
+    return candidates[-1]
+
+
+def sample_seconds(cell: Cell, probe: Probe, shape: Shape | None, task: Task | None) -> float:
+    """Seconds of one sample or one item."""
+    start = 0.7 + probe.load_seconds
+    if task:
+        # A BFCL item is some 500 prompt tokens; most answers end before half the limit.
+        return 500 / probe.prefill_rate + task.max_new_tokens / 2 / probe.decode_rate
+    if shape and cell.workload == "speed":
+        return _speed_seconds(probe, shape)
+    if shape:
+        return start + (shape.prompt_tokens + _CHECK_TOKENS) / probe.prefill_rate + 2
+    return start + _CHECK_TOKENS / probe.decode_rate
+
+
+def memory_bytes(model: Model, artifact: Artifact, context: int) -> int:
+    """Weights, KV cache and overhead. Repacked weights take their size again, file pages aside."""
+    weights = int(model.geometry.parameters() * _BITS[artifact.quantisation] / 8)
+    return weights + model.geometry.kv_bytes_per_token() * context + _OVERHEAD_BYTES
+
+
+def memory_available() -> int | None:
+    """Bytes that programs can still take (MemAvailable); None where the system doesn't say."""
+    try:
+        text = Path("/proc/meminfo").read_text()
+    except OSError:
+        return None
+    line = next((line for line in text.splitlines() if line.startswith("MemAvailable:")), None)
+    return int(line.split()[1]) * 1024 if line else None
+
+
+def _speed_seconds(probe: Probe, shape: Shape) -> float:
+    once = shape.prompt_tokens / probe.prefill_rate + shape.new_tokens / probe.decode_rate
+    warm_up = 64 / probe.prefill_rate + (8 + _CHECK_TOKENS) / probe.decode_rate
+    return 0.7 + probe.load_seconds + warm_up + shape.repeats * once

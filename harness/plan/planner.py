@@ -1,0 +1,206 @@
+"""From claims to the fewest cells, with what each costs. Changes nothing."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import shutil
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from harness import home, prepare
+from harness.ask.claims import Claim
+from harness.ask.models import Artifact, Model
+from harness.ask.tasks import Task
+from harness.errors import MissingError, NotEnough, UnknownName
+from harness.plan import estimate
+from harness.plan.cells import Cell, cells_of, digest
+from harness.run.machine import physical_cores
+from harness.run.protocol import Settings, Shape
+from harness.run.runtimes import RUNTIMES
+from harness.run.tasks import kind
+from harness.run.workloads import WORKLOADS
+
+_MEMORY_SHAPE = Shape(prompt_tokens=64, new_tokens=1, repeats=1)
+_TASK_CONTEXT = 4096
+HEADER_READER = "llama.cpp"
+"""The runtime that reads facts off an artifact's header."""
+
+
+@dataclass(frozen=True)
+class Planned:
+    """A cell with its settings and the number of samples the claims on it ask for.
+
+    `problem` says why it can't run on this machine; it then stays out of the session.
+    """
+
+    cell: Cell
+    n: int
+    claims: tuple[str, ...]
+    settings: Settings | None
+    shape: Shape | None
+    artifact: Artifact | None
+    need: prepare.Need | None
+    seconds: float
+    memory_bytes: int | None
+    problem: str | None = None
+
+
+@dataclass
+class Plan:
+    """What a run would do. Bytes and seconds."""
+
+    cells: list[Planned] = field(default_factory=list)
+
+    @property
+    def needs(self) -> dict[str, prepare.Need]:
+        """What has to be prepared, by model and quantisation: each once."""
+        return {
+            f"{planned.cell.model} {planned.cell.quantisation}": planned.need
+            for planned in self.cells
+            if planned.need and planned.cell.quantisation
+        }
+
+    @property
+    def seconds(self) -> float:
+        return sum(planned.seconds for planned in self.cells if not planned.problem)
+
+
+class Planner:
+    """Knows the models, the tasks and what probes have shown of this machine."""
+
+    def __init__(
+        self,
+        models: Mapping[str, Model],
+        tasks: Mapping[str, Task],
+        probes: Mapping[str, estimate.Probe],
+    ) -> None:
+        self._models, self._tasks, self._probes = models, tasks, probes
+        self._cores = physical_cores()
+
+    def plan(self, claims: list[Claim]) -> Plan:
+        """The fewest cells that settle `claims`; a cell that two rules share takes the larger n.
+
+        Raises UnknownName for a model, runtime or task that is in no registry, NotEnough where
+        the disk can't hold what has to be prepared.
+        """
+        wanted: dict[Cell, tuple[int, list[str]]] = {}
+        for claim in claims:
+            for cell in cells_of(claim):
+                n, ids = wanted.get(cell, (0, []))
+                planned_n = claim.rule.n if claim.rule else 0
+                wanted[cell] = (max(n, planned_n), [*ids, claim.id])
+        plan = Plan([self.planned(cell, n, tuple(ids)) for cell, (n, ids) in wanted.items()])
+        _check_disk(plan)
+        return plan
+
+    def planned(self, cell: Cell, n: int, claims: tuple[str, ...] = ()) -> Planned:
+        """One cell with settings, shape and cost. Raises UnknownName."""
+        if cell.workload in ("facts", "panel"):
+            return self._without_settings(cell, claims)
+        model, artifact = self._artifact(cell)
+        need = prepare.need(model, artifact)
+        probe = self._probes.get(prepare.identity(model, artifact)) or estimate.guess(model)
+        shape = self._shape(cell, probe)
+        context = cell.context or (_TASK_CONTEXT if cell.task else 2048)
+        settings = Settings(
+            threads=self._cores,
+            context=min(context, model.geometry.context),
+            batch=2048,
+            ubatch=512,
+            flash_attention=True,
+            kv_type="f16",
+            mmap=True,
+            gpu_layers=0,
+        )
+        memory = estimate.memory_bytes(model, artifact, settings.context)
+        return Planned(
+            cell,
+            n,
+            claims,
+            settings,
+            shape,
+            artifact,
+            need,
+            n * estimate.sample_seconds(cell, probe, shape, self._tasks.get(cell.task or "")),
+            memory,
+            self._problem(cell, artifact, memory),
+        )
+
+    def _without_settings(self, cell: Cell, claims: tuple[str, ...]) -> Planned:
+        """Facts come once; a real artifact's own header is read as well."""
+        artifact, need = None, None
+        if cell.model:
+            model = self._model(cell)
+            real = [one for one in model.artifacts if one.weights == "real"]
+            artifact = real[0] if real and not _missing_runtime(HEADER_READER) else None
+            need = prepare.need(model, artifact) if artifact else None
+        return Planned(cell, 1, claims, None, None, artifact, need, 0.5, None)
+
+    def _model(self, cell: Cell) -> Model:
+        name = str(cell.model)
+        if name not in self._models:
+            raise UnknownName("model", name, self._models)
+        return self._models[name]
+
+    def _artifact(self, cell: Cell) -> tuple[Model, Artifact]:
+        model = self._model(cell)
+        if cell.runtime not in RUNTIMES:
+            raise UnknownName("runtime", str(cell.runtime), RUNTIMES)
+        if cell.device not in RUNTIMES[cell.runtime].devices:
+            raise UnknownName("device", str(cell.device), RUNTIMES[cell.runtime].devices)
+        if cell.task and cell.task not in self._tasks:
+            raise UnknownName("task", cell.task, self._tasks)
+        return model, model.artifact(str(cell.quantisation))
+
+    def _shape(self, cell: Cell, probe: estimate.Probe) -> Shape | None:
+        if cell.workload == "memory":
+            return _MEMORY_SHAPE
+        return estimate.shape(probe, cell.prompt_tokens) if cell.workload == "speed" else None
+
+    def _problem(self, cell: Cell, artifact: Artifact, memory: int) -> str | None:
+        if missing := _missing_runtime(str(cell.runtime)):
+            return missing
+        if cell.task and artifact.weights == "synthetic":
+            return "synthetic weights say nothing of accuracy"
+        there = estimate.memory_available()
+        if cell.memory_limit is None and there is not None and memory > there:
+            return str(NotEnough("memory", memory, there, "close programs or use a smaller model"))
+        return None
+
+
+def key(planned: Planned, models: Mapping[str, Model], tasks: Mapping[str, Task]) -> str:
+    """The hash of everything that could change the cell's result on this machine."""
+    cell, parts = planned.cell, []
+    workload = WORKLOADS["items" if cell.task else str(cell.workload)]
+    if planned.artifact and cell.model:
+        runtime = RUNTIMES[cell.runtime or HEADER_READER]
+        parts.append(prepare.identity(models[cell.model], planned.artifact))
+        parts.append(importlib.metadata.version(runtime.distribution))
+    if cell.workload == "facts":
+        parts.append(digest(models[str(cell.model)]))
+    if cell.task:
+        task = tasks[cell.task]
+        parts += [task.version_hash(), str(kind(task.kind).VERSION)]
+    if cell.page:
+        parts.append(digest((home.root() / "pages" / f"{cell.page}.yaml").read_text("utf-8")))
+    return digest(cell, planned.settings, planned.shape, workload.protocol, parts)
+
+
+def _missing_runtime(name: str) -> str | None:
+    entry = RUNTIMES[name]
+    try:
+        importlib.metadata.version(entry.distribution)
+    except importlib.metadata.PackageNotFoundError:
+        return str(MissingError(f"{name} is not here; pip install 'claimbench[{entry.extra}]'"))
+    return None
+
+
+def _check_disk(plan: Plan) -> None:
+    needed = sum(need.disk_bytes for need in plan.needs.values() if not need.present)
+    folder = home.cache()
+    while not folder.exists():
+        folder = folder.parent
+    there = shutil.disk_usage(folder).free
+    if needed > there:
+        advice = "free some, or name fewer pages or claims"
+        raise NotEnough("disk", needed, there, advice)

