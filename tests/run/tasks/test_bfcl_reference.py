@@ -72,6 +72,14 @@ def ours(item: Item, calls: list[dict[str, Any]]) -> bool:
     return tool_calls.score(item, f"<tool_call>{json.dumps(calls)}</tool_call>").correct
 
 
+def made_up(schema: dict[str, Any], accepted: list[Any]) -> Item:
+    """An item whose function f has one parameter x."""
+    function = {"name": "f", "parameters": {"properties": {"x": schema}, "required": []}}
+    expected = [{"f": {"x": accepted}}]
+    payload = {"functions": [function], "expected": expected, "parser": "tool_call_json"}
+    return Item("made-up", [], payload)
+
+
 def given_value(answer: Any) -> Any:
     """One value that the key accepts; in dicts it lists the accepted values of each key."""
     if isinstance(answer, dict):
@@ -161,6 +169,39 @@ def test_every_row_has_a_right_answer(reference: Checker, items: list[Item]) -> 
         assert any(ours(item, [{"name": name, "arguments": a}]) for a in right_answers(item)), item
 
 
+ODDITIES = [
+    ("integer", [5], 5.0, False),
+    ("integer", [1], True, False),
+    ("float", [5.0], 5, True),
+    ("array of float", [[5.0]], [5], False),
+    ("string", ["15"], "-1.5", True),
+    ("string", ["it's"], 'IT"S', True),
+    ("string", ["a"], "a\t", False),
+    ("array of string", [["A b"]], ["ab"], True),
+    ("array of array", [[["A b"]]], [["ab"]], False),
+    ("array of array", [[[1]]], [[True]], True),
+    ("string", ["", True], True, True),
+    ("string", [True, "a b"], "a b", True),
+    ("string", [True, "a b"], "ab", False),  # no answer of the declared type comes first: exact
+    ("string", ["a", ""], "", True),
+    ("array of string", [["a"], ""], [], True),
+    ("array of string", [["a"], ""], "", False),
+    ("dict", [{"k": ["a", ""]}], {}, True),
+    ("dict", [{"k": [["a b"]]}], {"k": ["ab"]}, False),
+    ("array of dict", [[{"k": [1]}, {"k": [2]}]], [{"k": 2}, {"k": 1}], False),
+]
+
+
+@pytest.mark.parametrize(("declared", "accepted", "value", "right"), ODDITIES)
+def test_the_oddities_of_the_rule(
+    reference: Checker, declared: str, accepted: list[Any], value: Any, right: bool
+) -> None:
+    outer, _, inner = declared.partition(" of ")
+    item = made_up({"type": outer, "items": {"type": inner}}, accepted)
+    calls = [{"name": "f", "arguments": {"x": value}}]
+    assert (reference(item, calls), ours(item, calls)) == (right, right)
+
+
 LEAVES = st.none() | st.booleans() | st.integers(-9, 99) | st.floats(allow_nan=False) | st.text()
 VALUES = st.recursive(
     LEAVES, lambda deep: st.lists(deep, max_size=3) | st.dictionaries(st.text(), deep, max_size=3)
@@ -207,12 +248,7 @@ def test_agreement_on_keys_that_the_data_do_not_hold(
     accepted = data.draw((st.tuples(answers) | st.tuples(answers, answers)).map(list))
     near = st.sampled_from([given_value(answer) for answer in accepted])
     value = data.draw(near | near.flatmap(lambda v: st.sampled_from(list(other_values(v)))) | GIVEN)
-    function = {"name": "f", "parameters": {"properties": {"x": schema}, "required": []}}
-    item = Item(
-        "made-up",
-        [],
-        {"functions": [function], "expected": [{"f": {"x": accepted}}], "parser": "tool_call_json"},
-    )
+    item = made_up(schema, accepted)
     for arguments in ({"x": value}, {}):
         calls = [{"name": "f", "arguments": arguments}]
         try:

@@ -130,7 +130,9 @@ def test_an_integer_beyond_every_float_is_wrong_and_no_crash() -> None:
             "parser": "tool_call_json",
         },
     )
-    assert tool_calls.score(question, tagged(call("other", x=10**400))).outcome == "wrong_argument"
+    score = tool_calls.score(question, tagged(call("other", x=10**400)))
+    assert score.outcome == "wrong_argument"
+    assert len(score.detail) == 200  # a detail is short, whatever the model wrote
 
 
 def test_items_are_the_rows_as_published(task: Task, items: list[Item]) -> None:
