@@ -109,7 +109,7 @@ def _wilson(claim: Claim, rule: Rule, cells: Cells) -> Reading:
 def _slope(claim: Claim, rule: Rule, cells: Cells) -> Reading:
     """Bytes per token of context between the shortest and the longest context, pair by pair."""
     grown: dict[int, list[int]] = {}
-    for cell, samples in cells:
+    for _, samples in cells:
         for sample in samples:
             if isinstance(sample.data, MemoryData):
                 growth = context_growth(sample.data)

@@ -8,9 +8,12 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
+from pydantic import ValidationError
+
 from harness import statistics
 from harness.ask.claims import Claim, Rule
 from harness.ask.models import Model
+from harness.errors import BadFile
 from harness.judge import estimates
 from harness.judge.estimates import Reading
 from harness.judge.verdicts import Evidence, Finding, Interval, Outcome, Subject, Value, Verdict
@@ -112,9 +115,9 @@ def _problem(rule: Rule, runs: Sequence[Stored], reading: Reading) -> str | None
         weights = one.run.artifact.weights if one.run.artifact else None
         if METRICS[rule.metric].comes_from is None and weights == "synthetic":
             return "synthetic weights say nothing of accuracy"
-    if len(runs) > 1 and METRICS[rule.metric].statistic == "paired":
-        if len({one.run.session for one in runs}) > 1:
-            return "the two models were not timed in one session"
+    sessions = {one.run.session for one in runs}
+    if METRICS[rule.metric].statistic == "paired" and len(sessions) > 1:
+        return "the two models were not timed in one session"
     short = [one for one in runs if one.run.samples < rule.n]
     if short and METRICS[rule.metric].comes_from not in ("facts", "panel"):
         return f"{short[0].run.samples} samples of the {rule.n} planned"
@@ -265,3 +268,17 @@ def write(results: Path, verdicts: Iterable[Verdict]) -> list[Path]:
         store.write_whole(path, store.to_json(verdict))
         paths.append(path)
     return paths
+
+
+def read(results: Path, claims: Iterable[Claim]) -> list[Verdict]:
+    """The stored verdicts of `claims`, in their order. Raises BadFile where one is unreadable."""
+    verdicts = []
+    for claim in claims:
+        path = results / "verdicts" / claim.page / f"{claim.id}.json"
+        if not path.exists():
+            raise BadFile(f"{path}: there is no verdict yet; run: harness judge")
+        try:
+            verdicts.append(Verdict.model_validate_json(path.read_bytes()))
+        except ValidationError as error:
+            raise BadFile(f"{path}: {error.errors()[0]['msg']}") from error
+    return verdicts

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 WIDTH = 320
 """Fits the narrowest phone at full size, so that text is never scaled down."""
 _ROW, _FOOT, _TEXT = 38, 22, 12
-_LABEL, _VALUE = 26, 20
+_LABEL, _VALUE = 24, 26
 _CLASSES = {"#000001": "ink", "#000002": "bar", "#000003": "track", "#000004": "limit"}
 _INK, _BAR, _TRACK, _LIMIT = _CLASSES
 _KEPT = {"svg", "g", "path", "text", "line", "rect"}

@@ -101,7 +101,7 @@ def speeds(verdicts: list[Verdict], machines: dict[str, Machine]) -> list[tuple[
             title = f"{key[0].capitalize()} by model"
             bars = tuple(bar for bar, _ in rows.values())
             desc = f"{key[0].capitalize()} of {len(bars)} models on {key[1]}; lines are intervals."
-            heads = ("Model", "Estimate", "Interval", "Weights")
+            heads = ("Model", "Estimate", "Interval")
             under = f"{title} on {key[1]}; {key[2]}; {key[3]}"
             made = Table(under, heads, tuple(cells for _, cells in rows.values()))
             drawn.append((made, charts.draw(Chart(title, desc, bars), f"chart-speed-{at}")))
@@ -124,11 +124,12 @@ def _speed(
     key = (words.metric_words(metric), words.machine_of(found, machines), ran, size)
     label = " ".join(filter(None, (subject.checkpoint, subject.quantisation)))
     short = " ".join(filter(None, (subject.checkpoint.rpartition("/")[2], subject.quantisation)))
-    text = metric.show(estimate)
-    bar = Bar(short, float(estimate), text, span.low if span else None, span.high if span else None)
-    ends = words.interval(metric, span, words.count(found)) if span else words.count(found)
-    weights = words.SYNTHETIC if found.weights == "synthetic" else "as published"
-    return key, (bar, (label, text, ends, weights))
+    text, ends = words.figure(metric, found)
+    drawn = text
+    if found.weights == "synthetic":
+        label, drawn = f"{label} ({words.SYNTHETIC})", f"synthetic, {text}"
+    low, high = (span.low, span.high) if span else (None, None)
+    return key, (Bar(short, float(estimate), drawn, low, high), (label, text, ends))
 
 
 def _value(metric: Metric, point: Point) -> str:

@@ -33,9 +33,8 @@ class FindingView:
     machine: str
     outcome: OutcomeWords
     reason: str
-    estimate: str
-    interval: str | None
-    count: str
+    figure: str
+    spread: str
     p_value: str | None
     synthetic: str | None
     iso_day: str | None
@@ -56,6 +55,7 @@ class ClaimView:
     claim: Claim
     anchor: str
     short: str
+    by: str
     outcome: OutcomeWords
     reason: str
     would_change: str
@@ -132,6 +132,7 @@ def claim(verdict: Verdict, machines: dict[str, Machine], placed: bool = True) -
         claim=found,
         anchor=f"claim-{found.id}",
         short=" ".join(found.quote.split()),
+        by=f"{found.who[:1].upper()}{found.who[1:]} · about {found.tool}",
         outcome=OUTCOMES[verdict.outcome],
         reason=verdict.reason,
         would_change=verdict.would_change,
@@ -157,15 +158,14 @@ def claim(verdict: Verdict, machines: dict[str, Machine], placed: bool = True) -
 def _finding(
     verdict: Verdict, found: Finding, metric: Metric, machines: dict[str, Machine], name: str
 ) -> FindingView:
-    count = words.count(found)
+    figure, spread = words.figure(metric, found)
     p_value = None if found.p_value is None else f"{found.p_value:.3g}"
     return FindingView(
         machine=words.machine_of(found, machines),
         outcome=OUTCOMES[found.outcome],
         reason=found.reason,
-        estimate=words.value(metric, found.estimate),
-        interval=words.interval(metric, found.interval, count) if found.interval else None,
-        count=count,
+        figure=figure,
+        spread=spread,
         p_value=p_value,
         synthetic=words.SYNTHETIC if found.weights == "synthetic" else None,
         iso_day=found.measured if words.is_day(found.measured) else None,

@@ -70,10 +70,23 @@ def between(metric: Metric, low: float, high: float | None) -> str:
     return f"{first} to {last}"
 
 
-def interval(metric: Metric, found: Interval, n: str) -> str:
-    """The interval with its level, or with its method where no level exists."""
-    kind = f"{found.level * 100:g}% interval" if found.level is not None else found.method
-    return f"{between(metric, found.low, found.high)} ({kind}, {n})"
+def interval_kind(found: Interval) -> str:
+    """The interval's level, or its method where no level exists."""
+    return f"{found.level * 100:g}% interval" if found.level is not None else found.method
+
+
+def figure(metric: Metric, found: Finding) -> tuple[str, str]:
+    """The figure that stands for a finding, and how sure it is.
+
+    Bounds without an estimate stand for themselves.
+    """
+    n, span = count(found), found.interval
+    if span is None:
+        return value(metric, found.estimate), n
+    ends = between(metric, span.low, span.high)
+    if found.estimate is None:
+        return ends, f"{interval_kind(span)}, {n}"
+    return value(metric, found.estimate), f"{ends} ({interval_kind(span)}, {n})"
 
 
 def count(finding: Finding) -> str:
@@ -190,11 +203,7 @@ def headline(verdict: Verdict, machines: dict[str, Machine]) -> str | None:
         return None
     metric, parts = METRICS[verdict.rule.metric], []
     for found in verdict.findings:
-        text = value(metric, found.estimate)
-        if found.interval:
-            text += f", {interval(metric, found.interval, count(found))}"
-        else:
-            text += f" ({count(found)})"
+        text = ", ".join(figure(metric, found))
         if found.weights == "synthetic":
             text += f", {SYNTHETIC}"
         if len(verdict.findings) > 1:

@@ -56,6 +56,10 @@ class _Group(Cap):
         self._group = parent / f"claimbench-{uuid.uuid4().hex[:12]}"
 
     def __enter__(self) -> Cap:
+        for stale in self._group.parent.glob("claimbench-*"):
+            # Left by a harness that was killed; one with a process in it can't be removed.
+            with contextlib.suppress(OSError):
+                stale.rmdir()
         self._group.mkdir()
         for name, value in self.limits.items():
             # Without swap accounting the second file is absent; the record's machine has no swap.

@@ -53,8 +53,11 @@ class Repeat(Row):
 
 
 class SpeedData(Row):
+    """`load_seconds` is as the page cache happened to be; load_time has a workload of its own."""
+
     kind: Literal["speed"] = "speed"
     applied: Applied
+    load_seconds: float
     output: list[int]
     """Greedy answer to the fixed prompt, before anything is timed."""
     warm_up: Repeat

@@ -128,11 +128,6 @@ def machines(results: Path) -> list[Machine]:
     return found
 
 
-def forget_partial(machine_folder: Path) -> None:
-    """Drops journals of runs that nothing will finish."""
-    shutil.rmtree(machine_folder / _PARTIAL, ignore_errors=True)
-
-
 def _whole_lines(raw: bytes) -> bytes:
     return raw[: raw.rfind(b"\n") + 1]
 

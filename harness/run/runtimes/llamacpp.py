@@ -101,9 +101,7 @@ class LlamaCpp:
             evaluated_tokens=self._evaluated(len(prompt), len(tokens)),
             prefill_seconds=prefilled - start,
             first_token_seconds=stamps[0] - start,
-            token_seconds=[
-                after - before for before, after in pairwise(stamps)
-            ],
+            token_seconds=[after - before for before, after in pairwise(stamps)],
             stopped="end" if ended else "length",
         )
 

@@ -1,0 +1,57 @@
+"""Two runs of one workload: the ratio of each metric, paired where they took turns."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from harness import home, statistics
+from harness.commands import listing
+from harness.errors import UnknownName, UserError
+from harness.metrics import METRICS
+from harness.run import store
+from harness.run.records import Run
+from harness.run.values import value
+
+
+def arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("a", metavar="A", help="a run's id; see: harness runs")
+    parser.add_argument("b", metavar="B")
+
+
+def run(options: argparse.Namespace) -> int:
+    found = {run.id: (folder, run) for folder, run in store.runs(home.root() / "results")}
+    for name in (options.a, options.b):
+        if name not in found:
+            raise UnknownName("run", name, found)
+    (folder_a, a), (folder_b, b) = found[options.a], found[options.b]
+    if a.cell.workload != b.cell.workload or a.cell.task != b.cell.task:
+        raise UserError(f"{a.cell.name} and {b.cell.name} measure different things")
+    paired = a.session == b.session and a.machine == b.machine
+    rows = _ratios(folder_a, folder_b, a.cell.workload) if paired else []
+    if not rows:
+        raise UserError(_why_not(a, b, paired))
+    listing.table(("metric", "A / B", "95% interval", "pairs"), rows)
+    return 0
+
+
+def _ratios(a: Path, b: Path, workload: str | None) -> list[tuple[str, str, str, int]]:
+    rows = []
+    for metric in METRICS.values():
+        if metric.statistic != "log_t" or metric.comes_from != workload:
+            continue
+        above, below = (
+            [one for sample in store.read_samples(folder) if (one := value(metric.name, sample))]
+            for folder in (a, b)
+        )
+        ratio = statistics.ratio_of_pairs(above, below)
+        if ratio:
+            interval = f"{ratio.low:.4f} to {ratio.high:.4f}"
+            rows.append((metric.name, f"{ratio.value:.4f}", interval, ratio.n))
+    return rows
+
+
+def _why_not(a: Run, b: Run, paired: bool) -> str:
+    if not paired:
+        return "the runs are of two sessions: times of two sessions are not comparable"
+    return f"{a.cell.name}: no timed metric to compare"

@@ -1,0 +1,26 @@
+"""Stored verdicts to pages with their evidence, JSON and records; readable from any folder."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from harness import home
+from harness.commands import progress
+from harness.commands.context import Context
+from harness.judge import judge
+from harness.publish.site import publish
+from harness.run import store
+
+
+def arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--out", type=Path, metavar="DIR", help="default: site/ in the checkout")
+
+
+def run(options: argparse.Namespace) -> int:
+    context = Context()
+    out = options.out or home.root() / "site"
+    verdicts = judge.read(context.results, context.claims.values())
+    publish(context.pages, verdicts, store.machines(context.results), context.results, out)
+    progress.say(f"page: {out / 'index.html'}")
+    return 0

@@ -1,0 +1,82 @@
+"""Measure one cell, whatever claim it may belong to; prints what was measured."""
+
+from __future__ import annotations
+
+import argparse
+
+from harness.ask import models
+from harness.ask.claims import parse_bytes
+from harness.commands import listing, progress
+from harness.commands.context import Context
+from harness.commands.verify import ready
+from harness.errors import MissingError, UnknownName, UserError
+from harness.judge.summary import summary
+from harness.plan.cells import Cell
+from harness.run import store
+from harness.run.session import Session
+
+WORKLOADS = ("speed", "load", "memory")
+
+
+def arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--model", required=True)
+    parser.add_argument("--runtime", required=True)
+    what = parser.add_mutually_exclusive_group(required=True)
+    what.add_argument("--task")
+    what.add_argument("--workload", help=", ".join(WORKLOADS))
+    parser.add_argument("--quantisation", help="default: the model's first artifact")
+    parser.add_argument("--limit", type=int, default=5, help="samples, or items of a task")
+    parser.add_argument("--device", default="cpu")
+    parser.add_argument("--context", type=int, default=2048, help="tokens, for memory")
+    parser.add_argument("--memory-limit", metavar="SIZE", help="cap on the worker, e.g. 4GiB")
+    parser.add_argument("--offline", action="store_true", help="fetch nothing")
+
+
+def run(options: argparse.Namespace) -> int:
+    context = Context()
+    cell = _cell(context, options)
+    plan = [context.planner().planned(cell, options.limit)]
+    problems = ready(context, plan, options.offline)
+    plan = [context.planner().planned(cell, options.limit)]
+    with progress.progress(plan[0].seconds) as say:
+        session = Session(context.results, context.models, context.tasks, say, options.offline)
+        problems += session.run(plan)
+    if problems:
+        raise MissingError("; ".join(problems))
+    mine = [
+        (folder, one)
+        for folder, one in store.runs(context.results)
+        if one.cell == cell and one.machine == session.machine.id and one.arm == "measured"
+    ]
+    folder, last = max(mine, key=lambda pair: pair[1].started)
+    listing.table(
+        ("metric", "value", "interval or note"), summary(last, store.read_samples(folder))
+    )
+    for gate in last.gates:
+        if gate.passed is False:
+            print(f"invalid: {gate.name}: {gate.detail}")
+    print(f"record: results/{last.machine}/{last.id}/")
+    return 0
+
+
+def _cell(context: Context, options: argparse.Namespace) -> Cell:
+    if options.limit < 1:
+        raise UserError(f"--limit {options.limit}: at least one sample")
+    if options.workload and options.workload not in WORKLOADS:
+        raise UnknownName("workload", options.workload, WORKLOADS)
+    limit = parse_bytes(options.memory_limit) if options.memory_limit else None
+    if limit is not None and not isinstance(limit, int):
+        raise UserError(f"--memory-limit {options.memory_limit}: write it like 4GiB or 512MiB")
+    model = models.find(context.models, options.model)
+    workload = options.workload
+    return Cell(
+        workload=workload,
+        task=options.task,
+        model=model.id,
+        quantisation=options.quantisation or model.artifacts[0].quantisation,
+        runtime=options.runtime,
+        device=options.device,
+        context=options.context if workload == "memory" else None,
+        memory_limit=limit,
+        page_cache="cold" if workload == "load" else None,
+    )

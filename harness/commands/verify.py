@@ -1,0 +1,118 @@
+"""Plan, prepare, run, judge and publish. What is on disk already is not run again."""
+
+from __future__ import annotations
+
+import argparse
+from collections import Counter
+from pathlib import Path
+
+from harness import home, prepare
+from harness.commands import listing, progress
+from harness.commands.context import Context, choice_arguments, chosen
+from harness.errors import HarnessError, UnknownName
+from harness.judge import judge
+from harness.judge.verdicts import Verdict
+from harness.plan.planner import Planned
+from harness.publish.site import publish
+from harness.run import probe, store
+from harness.run.session import Session
+
+FAIL_ON = ("refuted", "inconclusive", "invalid")
+
+
+def arguments(parser: argparse.ArgumentParser) -> None:
+    choice_arguments(parser)
+    parser.add_argument("--offline", action="store_true", help="fetch nothing")
+    parser.add_argument("--json", action="store_true", help="verdicts as JSON")
+    parser.add_argument(
+        "--fail-on", action="append", default=[], help=f"exit 1 on: {', '.join(FAIL_ON)}"
+    )
+
+
+def run(options: argparse.Namespace) -> int:
+    for name in options.fail_on:
+        if name not in FAIL_ON:
+            raise UnknownName("--fail-on", name, FAIL_ON)
+    context = Context()
+    claims = chosen(context, options)
+    problems = ready(context, context.planner().plan(claims).cells, options.offline)
+    plan = context.planner().plan(claims)
+    progress.say(
+        f"{len(claims)} claims, {len(plan.cells)} cells, {plan.seconds / 60:.0f} minutes at most"
+    )
+    with progress.progress(plan.seconds) as say:
+        session = Session(context.results, context.models, context.tasks, say, options.offline)
+        problems += session.run(plan.cells)
+    for problem in dict.fromkeys(problems):
+        progress.say(f"not run: {problem}")
+    verdicts = judged(context)
+    site = home.root() / "site"
+    publish(context.pages, verdicts, store.machines(context.results), context.results, site)
+    wanted = {claim.id for claim in claims}
+    _report([one for one in verdicts if one.claim.id in wanted], options.json, site)
+    return _status(verdicts, wanted, options.fail_on)
+
+
+def ready(context: Context, cells: list[Planned], offline: bool) -> list[str]:
+    """Prepares each artifact once and probes those that are timed; returns what failed."""
+    problems = []
+    results = context.results
+    for planned in _artifacts(cells):
+        model = context.models[str(planned.cell.model)]
+        artifact = planned.artifact
+        if artifact is None:
+            continue
+        name = f"{model.name} {artifact.quantisation}"
+        if planned.need and not planned.need.present:
+            progress.say(f"preparing {name} ({artifact.source.kind})")
+        try:
+            prepared = prepare.prepare(model, artifact, offline=offline)
+        except HarnessError as error:
+            problems.append(f"{name}: {error}")
+            continue
+        identity = prepare.identity(model, artifact)
+        if planned.settings and identity not in probe.load(results):
+            progress.say(f"trying how fast {name} is here")
+            if probe.probe(planned, prepared.path, identity, results) is None:
+                problems.append(f"{name}: does not run")
+    return problems
+
+
+def _artifacts(cells: list[Planned]) -> list[Planned]:
+    """One planned cell per artifact, one with settings where there is any."""
+    found: dict[tuple[str | None, str], Planned] = {}
+    for planned in cells:
+        if planned.artifact and not planned.problem:
+            at = (planned.cell.model, planned.artifact.quantisation)
+            if at not in found or found[at].settings is None:
+                found[at] = planned
+    return list(found.values())
+
+
+def judged(context: Context) -> list[Verdict]:
+    """All verdicts from the stored runs, written below results/verdicts."""
+    verdicts = judge.judge(context.results, context.claims.values(), context.models)
+    judge.write(context.results, verdicts)
+    return verdicts
+
+
+def _report(verdicts: list[Verdict], as_json: bool, site: Path) -> None:
+    if as_json:
+        listing.as_json([verdict.model_dump(mode="json") for verdict in verdicts])
+    else:
+        rows = [(one.claim.id, one.outcome, one.reason[:90]) for one in verdicts]
+        listing.table(("claim", "verdict", "because"), rows)
+    counts = Counter(verdict.outcome for verdict in verdicts)
+    progress.say(", ".join(f"{count} {outcome}" for outcome, count in counts.most_common()))
+    progress.say(f"page: {site / 'index.html'}")
+
+
+def _status(verdicts: list[Verdict], wanted: set[str], fail_on: list[str]) -> int:
+    for verdict in verdicts:
+        invalid = any(
+            gate.passed is False for finding in verdict.findings for gate in finding.gates
+        )
+        hit = verdict.outcome in fail_on or ("invalid" in fail_on and invalid)
+        if verdict.claim.id in wanted and hit:
+            return 1
+    return 0

@@ -1,0 +1,65 @@
+"""A quick look at how fast a model runs here, so that the plan can fit a cell to its time.
+
+A probe is kept, because the shape that follows from it is part of a cell's key. No verdict reads
+it.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+from pathlib import Path
+
+from harness.errors import WorkerError
+from harness.plan.estimate import PROBE_SHAPE, Probe
+from harness.plan.planner import Planned
+from harness.run import store
+from harness.run.machine import describe
+from harness.run.manager import Worker
+from harness.run.protocol import Request
+from harness.run.runtimes import RUNTIMES
+from harness.run.workloads import WORKLOADS
+
+_SILENCE_SECONDS = 600.0
+
+
+def load(results: Path) -> dict[str, Probe]:
+    """This machine's probes by the artifact's identity."""
+    path = _path(results)
+    if not path.exists():
+        return {}
+    return {key: Probe.model_validate(row) for key, row in json.loads(path.read_bytes()).items()}
+
+
+def probe(planned: Planned, artifact: Path, identity: str, results: Path) -> Probe | None:
+    """Runs and keeps one probe; None where the model does not run at all."""
+    request = Request(
+        workload=WORKLOADS["speed"].target,
+        runtime=RUNTIMES[str(planned.cell.runtime)].target,
+        artifact=str(artifact),
+        settings=planned.settings,
+        shape=PROBE_SHAPE,
+    )
+    data = None
+    try:
+        with contextlib.closing(Worker(request, _SILENCE_SECONDS).events()) as events:
+            for event in events:
+                data = event.get("data", data)
+    except WorkerError:
+        return None
+    if data is None:
+        return None
+    once = data["repeats"][0]
+    found = Probe(
+        load_seconds=data["load_seconds"],
+        prefill_rate=once["evaluated_tokens"] / once["prefill_seconds"],
+        decode_rate=len(once["token_seconds"]) / sum(once["token_seconds"]),
+    )
+    known = load(results) | {identity: found}
+    rows = {key: known[key].model_dump() for key in sorted(known)}
+    store.write_whole(_path(results), (json.dumps(rows, indent=1) + "\n").encode())
+    return found
+
+
+def _path(results: Path) -> Path:
+    return results / describe(results).id / "probes.json"
