@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 WIDTH = 320
 """Fits the narrowest phone at full size, so that text is never scaled down."""
 _ROW, _FOOT, _TEXT = 38, 22, 12
-_LABEL, _VALUE = 24, 26
+_LABEL, _VALUE = 23, 25
 _CLASSES = {"#000001": "ink", "#000002": "bar", "#000003": "track", "#000004": "limit"}
 _INK, _BAR, _TRACK, _LIMIT = _CLASSES
 _KEPT = {"svg", "g", "path", "text", "line", "rect"}
@@ -166,9 +166,13 @@ def _limit_layers(chart: Chart, height: int, across: altair.Scale, down: altair.
 
 
 def _short(text: str, limit: int) -> str:
-    """`text` cut to `limit` characters, without those that XML refuses."""
-    clean = "".join(char if char.isprintable() else " " for char in text)
+    clean = _printable(text)
     return clean if len(clean) <= limit else clean[: limit - 1].rstrip() + "…"
+
+
+def _printable(text: str) -> str:
+    """`text` without the characters that XML refuses."""
+    return "".join(char if char.isprintable() else " " for char in text)
 
 
 def _embed(svg: str, chart: Chart, name: str) -> Markup:
@@ -184,8 +188,8 @@ def _embed(svg: str, chart: Chart, name: str) -> Markup:
         name=name,
         width=WIDTH,
         height=_height(chart),
-        title=chart.title,
-        summary=chart.summary,
+        title=_printable(chart.title),
+        summary=_printable(chart.summary),
         shapes=shapes,
     )
 

@@ -101,7 +101,7 @@ def speeds(verdicts: list[Verdict], machines: dict[str, Machine]) -> list[tuple[
             title = f"{key[0].capitalize()} by model"
             bars = tuple(bar for bar, _ in rows.values())
             desc = f"{key[0].capitalize()} of {len(bars)} models on {key[1]}; lines are intervals."
-            heads = ("Model", "Estimate", "Interval")
+            heads = ("Model", "Measured")
             under = f"{title} on {key[1]}; {key[2]}; {key[3]}"
             made = Table(under, heads, tuple(cells for _, cells in rows.values()))
             drawn.append((made, charts.draw(Chart(title, desc, bars), f"chart-speed-{at}")))
@@ -129,7 +129,7 @@ def _speed(
     if found.weights == "synthetic":
         label, drawn = f"{label} ({words.SYNTHETIC})", f"synthetic, {text}"
     low, high = (span.low, span.high) if span else (None, None)
-    return key, (Bar(short, float(estimate), drawn, low, high), (label, text, ends))
+    return key, (Bar(short, float(estimate), drawn, low, high), (label, f"{text}, {ends}"))
 
 
 def _value(metric: Metric, point: Point) -> str:

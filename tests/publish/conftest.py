@@ -1,0 +1,45 @@
+"""A published site and a browser to read it with."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import publish_examples as examples
+import pytest
+from playwright.sync_api import Browser, sync_playwright
+
+from harness.publish.site import publish
+
+CHROMIUM = Path("/usr/bin/chromium")
+ARGUMENTS = [
+    "--headless=new",
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+]
+
+
+@pytest.fixture(scope="session")
+def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The realistic set, and a page without a verdict. Read only."""
+    folder = tmp_path_factory.mktemp("publish")
+    verdicts = examples.realistic(folder / "results")
+    pages = {"900": examples.page(), "smoke": examples.own_page()}
+    publish(pages, verdicts, examples.MACHINES, folder / "results", folder / "site")
+    return folder / "site"
+
+
+@pytest.fixture(scope="session")
+def browser() -> Iterator[Browser]:
+    if not CHROMIUM.exists():
+        pytest.fail(
+            f"{CHROMIUM} is missing, and pages are tested in it: "
+            "apt-get update && apt-get install -y chromium"
+        )
+    with sync_playwright() as playwright:
+        launched = playwright.chromium.launch(executable_path=CHROMIUM, args=ARGUMENTS)
+        yield launched
+        launched.close()
