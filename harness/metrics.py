@@ -221,7 +221,7 @@ _ROWS = (
         "wilson",
         _share,
         "share of items that call a tool or pass an argument that was not on offer",
-        "wrong values of arguments that do exist",
+        "wrong values of arguments that do exist; a model that makes no call invents nothing",
     ),
     Metric(
         "parameters",

@@ -205,8 +205,11 @@ class ArtifactRecord(Row):
 
 
 class TaskRecord(Row):
+    """`version_hash` covers the task's file, `scorer_version` the code that asks and scores."""
+
     id: str
     version_hash: Sha256
+    scorer_version: int
     rows: int
     template_sha256: Sha256 | None
 

@@ -39,6 +39,7 @@ from harness.run.records import (
     TaskRecord,
 )
 from harness.run.runtimes import RUNTIMES
+from harness.run.tasks import kind
 from harness.run.workloads import WORKLOADS
 
 Say = Callable[[str, float], None]
@@ -163,7 +164,11 @@ class Session:
             offline=self.offline,
         )
         record = TaskRecord(
-            id=task.name, version_hash=task.version_hash(), rows=rows, template_sha256=None
+            id=task.name,
+            version_hash=task.version_hash(),
+            scorer_version=kind(task.kind).VERSION,
+            rows=rows,
+            template_sha256=None,
         )
         return str(path), record
 
