@@ -47,7 +47,7 @@ class Reader(HTMLParser):
             self.text += "\n"
 
     def handle_data(self, data: str) -> None:
-        if not any(name.startswith("badge") or tag == "style" for tag, name in self.open):
+        if not any("badge" in name or tag == "style" for tag, name in self.open):
             self.text += data
 
 
