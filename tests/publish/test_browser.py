@@ -7,6 +7,8 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser, Page, Route
 
+pytestmark = pytest.mark.browser
+
 NAMES = ("index", "900", "smoke")
 WIDTHS = (360, 800, 1280)
 
