@@ -7,11 +7,16 @@ function answers None where the samples can't carry the answer; none invents a n
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from statistics import NormalDist, fmean, stdev
 
 LEVEL = 0.95
+SAME_LEVEL = 1 - 2 * (1 - LEVEL)
+"""An interval at this level lies inside a margin exactly where TOST at 1 - LEVEL says so."""
+
+Tails = Callable[[float], tuple[float, float]]
+"""Of a bound: p for the true value being no more than it, and p for being no less."""
 
 
 @dataclass(frozen=True)
@@ -30,24 +35,21 @@ def mean_of_logs(values: Sequence[float], level: float = LEVEL) -> Estimate | No
     """Geometric mean with a t interval on logs. `values` > 0, one per process; needs two."""
     if len(values) < 2 or min(values) <= 0:
         return None
+    method = "geometric mean over processes, Student's t on logs"
+    if min(values) == max(values):  # exp(log(x)) may miss x, and a threshold, by one bit
+        return Estimate(values[0], values[0], values[0], len(values), method, level)
     logs = [math.log(value) for value in values]
     centre, error = fmean(logs), stdev(logs) / math.sqrt(len(logs))
     reach = error * _t_quantile(0.5 + level / 2, len(logs) - 1)
-    return Estimate(
-        math.exp(centre),
-        math.exp(centre - reach),
-        math.exp(centre + reach),
-        len(values),
-        "geometric mean over processes, Student's t on logs",
-        level,
-    )
+    low, high = math.exp(centre - reach), math.exp(centre + reach)
+    return Estimate(math.exp(centre), low, high, len(values), method, level)
 
 
 def ratio_of_pairs(
     above: Sequence[float], below: Sequence[float], level: float = LEVEL
 ) -> Estimate | None:
-    """Geometric mean of above/below, pair by pair in the order they took turns."""
-    pairs = list(zip(above, below, strict=False))
+    """Geometric mean of above/below, pair by pair; the arms must be of one length."""
+    pairs = list(zip(above, below, strict=True))
     if any(one <= 0 or other <= 0 for one, other in pairs):
         return None
     found = mean_of_logs([one / other for one, other in pairs], level)
@@ -57,15 +59,23 @@ def ratio_of_pairs(
     return Estimate(found.value, found.low, found.high, found.n, method, level)
 
 
-def p_of_logs(values: Sequence[float], threshold: float) -> float | None:
-    """Two-sided p for the geometric mean being `threshold`. Consistent with `mean_of_logs`."""
-    if len(values) < 2 or min(values) <= 0 or threshold <= 0:
+def log_tails(values: Sequence[float]) -> Tails | None:
+    """Tails of the geometric mean, by Student's t. Agrees with `mean_of_logs`.
+
+    None where all values are the same: nothing varied, so there is nothing to test.
+    """
+    if len(values) < 2 or min(values) <= 0:
         return None
-    logs = [math.log(value / threshold) for value in values]
-    error = stdev(logs) / math.sqrt(len(logs))
+    logs = [math.log(value) for value in values]
+    centre, error = fmean(logs), stdev(logs) / math.sqrt(len(logs))
     if error == 0:
-        return 0.0 if fmean(logs) else 1.0
-    return 2 * _t_tail(abs(fmean(logs)) / error, len(logs) - 1)
+        return None
+
+    def tails(bound: float) -> tuple[float, float]:
+        t = (centre - math.log(bound)) / error if bound > 0 else math.inf
+        return _t_tail(t, len(logs) - 1), _t_tail(-t, len(logs) - 1)
+
+    return tails
 
 
 def proportion(hits: int, n: int, level: float = LEVEL) -> Estimate | None:
@@ -81,25 +91,34 @@ def proportion(hits: int, n: int, level: float = LEVEL) -> Estimate | None:
     return Estimate(share, low, high, n, "Wilson", level)
 
 
-def p_of_proportion(hits: int, n: int, threshold: float) -> float | None:
-    """Two-sided score test against `threshold`; its acceptance region is Wilson's interval."""
-    if n == 0 or not 0 < threshold < 1:
+def share_tails(hits: int, n: int) -> Tails | None:
+    """Tails of a share, by the score test. Agrees with `proportion`."""
+    if n == 0:
         return None
-    z = abs(hits / n - threshold) / math.sqrt(threshold * (1 - threshold) / n)
-    return 2 * (1 - NormalDist().cdf(z))
+    share = hits / n
+
+    def tails(bound: float) -> tuple[float, float]:
+        if not 0 < bound < 1:  # one counter-example settles "all" and "none"
+            return float(share <= bound), float(share >= bound)
+        z = (share - bound) / math.sqrt(bound * (1 - bound) / n)
+        return NormalDist().cdf(-z), NormalDist().cdf(z)
+
+    return tails
 
 
-def p_same(values: Sequence[float], threshold: float, margin: float) -> float | None:
-    """TOST on logs: p for the geometric mean lying outside threshold x (1 +- margin)."""
-    if len(values) < 2 or min(values) <= 0 or threshold <= 0:
-        return None
-    logs = [math.log(value / threshold) for value in values]
-    centre, error = fmean(logs), stdev(logs) / math.sqrt(len(logs))
-    low, high = math.log(1 - margin), math.log(1 + margin)
-    if error == 0:
-        return 0.0 if low < centre < high else 1.0
-    degrees = len(logs) - 1
-    return max(_t_tail((centre - low) / error, degrees), _t_tail((high - centre) / error, degrees))
+def p_different(tails: Tails, threshold: float) -> float:
+    """Two-sided p for the true value being `threshold`."""
+    return min(1.0, 2 * min(tails(threshold)))
+
+
+def p_same(tails: Tails, threshold: float, margin: float) -> float:
+    """TOST: p for the true value lying outside threshold x (1 +- margin)."""
+    return max(tails(threshold * (1 - margin))[0], tails(threshold * (1 + margin))[1])
+
+
+def p_not_same(tails: Tails, threshold: float, margin: float) -> float:
+    """p for the true value lying inside threshold x (1 +- margin)."""
+    return min(tails(threshold * (1 - margin))[1], tails(threshold * (1 + margin))[0])
 
 
 def holm(p_values: Sequence[float]) -> list[float]:

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from statistics import fmean
 
 from harness import statistics
 from harness.ask.claims import Claim, Rule
@@ -46,8 +47,8 @@ def _log_t(claim: Claim, rule: Rule, cells: Cells) -> Reading:
     samples = cells[0][1]
     values = [found for one in samples if (found := value(rule.metric, one)) is not None]
     if not values and any(sample.data for sample in samples):
-        return _nothing("too few tokens in a process for this percentile")
-    estimate = statistics.mean_of_logs(values)
+        return _nothing("too few tokens in a process, or this machine does not show it")
+    estimate = statistics.mean_of_logs(values, _level(rule))
     series = [Point(label=f"process {at}", value=one, note="") for at, one in enumerate(values, 1)]
     return _continuous(rule, values, estimate, series)
 
@@ -59,7 +60,7 @@ def _paired(claim: Claim, rule: Rule, cells: Cells) -> Reading:
     ]
     shared = sorted(arms[0].keys() & arms[1].keys())
     above, below = ([arm[at] for at in shared] for arm in arms)
-    estimate = statistics.ratio_of_pairs(above, below)
+    estimate = statistics.ratio_of_pairs(above, below, _level(rule))
     ratios = [one / other for one, other in zip(above, below, strict=True)]
     series = [Point(label=f"pair {at}", value=one, note="") for at, one in enumerate(ratios, 1)]
     return _continuous(rule, ratios, estimate, series)
@@ -71,19 +72,33 @@ def _continuous(
     estimate: statistics.Estimate | None,
     series: list[Point],
 ) -> Reading:
+    """n was fixed first: where fewer processes gave a value, those that did decide nothing."""
     if estimate is None:
-        return _nothing("fewer than two processes gave a value", n=len(values), series=series)
-    threshold = float(rule.threshold)
-    holds, reason = _against(rule, estimate.low, estimate.high, threshold)
-    if rule.op == "same" and rule.margin:
-        p = statistics.p_same(values, threshold, rule.margin)
-        # An interval that lies outside is judged by the test of difference.
-        p = statistics.p_of_logs(values, threshold) if holds is False else p
-    else:
-        p = statistics.p_of_logs(values, threshold)
+        few = "fewer than two processes gave a value"
+        reason = few if len(values) < 2 else "a value that is not above zero has no ratio"
+        return _nothing(reason, n=len(values), series=series)
+    holds, reason = _against(rule, estimate.low, estimate.high, float(rule.threshold))
+    p = _p(rule, statistics.log_tails(values), holds)
+    if estimate.n < rule.n:
+        holds, reason, p = None, f"{estimate.n} of the {rule.n} planned gave a value", None
     return Reading(
         estimate.value, _interval(estimate), estimate.n, holds, reason, p_value=p, series=series
     )
+
+
+def _level(rule: Rule) -> float:
+    return statistics.SAME_LEVEL if rule.op == "same" else statistics.LEVEL
+
+
+def _p(rule: Rule, tails: statistics.Tails | None, holds: bool | None) -> float | None:
+    """The p of the test that decides: of sameness for `same`, of difference for the others."""
+    if tails is None:
+        return None
+    threshold = float(rule.threshold)
+    if rule.margin is None:
+        return statistics.p_different(tails, threshold)
+    test = statistics.p_not_same if holds is False else statistics.p_same
+    return test(tails, threshold, rule.margin)
 
 
 def _wilson(claim: Claim, rule: Rule, cells: Cells) -> Reading:
@@ -96,11 +111,11 @@ def _wilson(claim: Claim, rule: Rule, cells: Cells) -> Reading:
     series = [
         Point(label=name, value=float(count), note="") for name, count in counts.most_common()
     ]
-    estimate = statistics.proportion(hits, len(items))
+    estimate = statistics.proportion(hits, len(items), _level(rule))
     if estimate is None:
         return _nothing("no item was answered")
     holds, reason = _against(rule, estimate.low, estimate.high, float(rule.threshold))
-    p = statistics.p_of_proportion(hits, len(items), float(rule.threshold))
+    p = _p(rule, statistics.share_tails(hits, len(items)), holds)
     return Reading(
         estimate.value, _interval(estimate), len(items), holds, reason, p_value=p, series=series
     )
@@ -108,57 +123,71 @@ def _wilson(claim: Claim, rule: Rule, cells: Cells) -> Reading:
 
 def _slope(claim: Claim, rule: Rule, cells: Cells) -> Reading:
     """Bytes per token of context between the shortest and the longest context, pair by pair."""
-    grown: dict[int, list[int]] = {}
-    for _, samples in cells:
-        for sample in samples:
-            if isinstance(sample.data, MemoryData):
-                growth = context_growth(sample.data)
-                context = sample.data.applied.settings.context
-                grown.setdefault(context, []).extend([] if growth is None else [growth])
-    contexts = sorted(context for context, found in grown.items() if found)
-    if len(contexts) < 2:
-        return _nothing("fewer than two context lengths were measured")
-    short, long = contexts[0], contexts[-1]
-    slopes = [
-        (above - below) / (long - short)
-        for below, above in zip(grown[short], grown[long], strict=False)
-    ]
+    ordered = sorted(cells, key=lambda pair: pair[0].context or 0)
+    grown = [_growths(samples) for _, samples in ordered]
     series = [
-        Point(label=str(context), value=float(sum(grown[context]) / len(grown[context])), note="")
-        for context in contexts
+        Point(label=str(cell.context), value=fmean(found.values()), note="")
+        for (cell, _), found in zip(ordered, grown, strict=True)
+        if found
     ]
-    return _continuous(rule, slopes, statistics.mean_of_logs(slopes), series)
+    short, long = grown[0], grown[-1]
+    span = (ordered[-1][0].context or 0) - (ordered[0][0].context or 0)
+    if not (short and long and span):
+        reason = "the shortest and the longest context were not both measured"
+        return _nothing(reason, series=series)
+    slopes = [(long[at] - short[at]) / span for at in sorted(short.keys() & long.keys())]
+    return _continuous(rule, slopes, statistics.mean_of_logs(slopes, _level(rule)), series)
+
+
+def _growths(samples: Sequence[Sample]) -> dict[int, int]:
+    """Growth by the sample's index, of those that created their context."""
+    return {
+        one.index: grown
+        for one in samples
+        if isinstance(one.data, MemoryData) and (grown := context_growth(one.data)) is not None
+    }
 
 
 def _bracket(claim: Claim, rule: Rule, cells: Cells) -> Reading:
-    """The largest context at which every process fitted, and the next one that did not."""
-    series, largest, next_up, n = [], 0, None, 0
-    for cell, samples in sorted(cells, key=lambda pair: pair[0].context or 0):
-        context, notes = cell.context or 0, [_fit(sample) for sample in samples]
-        peaks = [peak for one in samples if (peak := value(rule.metric, one)) is not None]
-        worst = next((note for note in notes if note != "fitted"), "fitted")
-        peak = max(peaks) if len(peaks) == len(samples) else None
-        series.append(Point(label=str(context), value=peak, note=worst))
-        n = max(n, len(samples))
-        if worst == "fitted" and next_up is None:
-            largest = context
-        elif next_up is None:
-            next_up = context
-    if not largest and next_up is None:
+    """The largest context at which every process fitted, and the next one that did not.
+
+    Where a longer context fitted and a shorter one did not, the answer lies anywhere between.
+    """
+    tried = sorted((pair for pair in cells if pair[1]), key=lambda pair: pair[0].context or 0)
+    if not tried:
         return _nothing("nothing was run")
-    threshold = float(rule.threshold)
-    holds: bool | None = largest >= threshold
+    series = [_step(cell.context or 0, samples) for cell, samples in tried]
+    contexts = [cell.context or 0 for cell, _ in tried]
+    fits = [point.note == "fitted" for point in series]
+    sure = fits.index(False) if False in fits else len(fits)
+    best = len(fits) - fits[::-1].index(True) if True in fits else 0
+    largest = contexts[sure - 1] if sure else 0
+    next_up = contexts[best] if best < len(contexts) else None
+    most = float("inf") if next_up is None else next_up - 1
+    holds, _ = _against(rule, largest, most, float(rule.threshold))
     reason = f"{largest:,} tokens fitted" if largest else "not even the shortest context fitted"
     reason += f", {next_up:,} did not" if next_up else ", the longest that was tried"
-    if not holds and (next_up is None or next_up > threshold):
-        holds, reason = None, f"{reason}: the threshold lies between what was tried"
+    if best > sure:
+        reason = f"{contexts[sure]:,} tokens did not fit, {contexts[best - 1]:,} did"
+    if holds is None:
+        reason += ": the threshold lies between what was tried"
     interval = Interval(
         low=float(largest),
         high=float(next_up) if next_up else None,
         level=None,
         method="fitted, and the next length tried that did not",
     )
-    return Reading(largest, interval, n, holds, reason, series=series)
+    n = min(len(samples) for _, samples in tried)
+    return Reading(largest or None, interval, n, holds, reason, series=series)
+
+
+def _step(context: int, samples: Sequence[Sample]) -> Point:
+    """One context: how its worst process ended, and the highest peak where all have one."""
+    notes = [_fit(sample) for sample in samples]
+    peaks = [peak for one in samples if (peak := value("largest_context", one)) is not None]
+    peak = max(peaks) if len(peaks) == len(samples) else None
+    worst = next((note for note in notes if note != "fitted"), "fitted")
+    return Point(label=str(context), value=peak, note=worst)
 
 
 def _fit(sample: Sample) -> str:
@@ -184,11 +213,24 @@ def _exact(claim: Claim, rule: Rule, cells: Cells) -> Reading:
     reason = f"read from {found.origin}: {found.source}"
     if others:
         reason += f"; another source says {', '.join(sorted(others))}"
-    if isinstance(found.value, str | bool) or rule.op == "==":
-        holds: bool | None = found.value == rule.threshold
-    else:
-        holds, _ = _against(rule, float(found.value), float(found.value), float(rule.threshold))
+    holds = _fact_holds(rule, found.value)
+    if holds is None:
+        reason += f"; '{found.value}' and the rule's '{rule.threshold}' can't be compared"
     return Reading(found.value, None, 1, holds, reason)
+
+
+def _fact_holds(rule: Rule, fact: Value) -> bool | None:
+    """Numbers in order, names and yes-or-no by equality; None between a number and a name."""
+    if _is_number(fact) and _is_number(rule.threshold):
+        number = float(fact)
+        return _against(rule, number, number, float(rule.threshold))[0]
+    if type(fact) is not type(rule.threshold) or rule.op != "==":
+        return None
+    return fact == rule.threshold
+
+
+def _is_number(one: Value) -> bool:
+    return isinstance(one, int | float) and not isinstance(one, bool)
 
 
 def _bounds(claim: Claim, rule: Rule, cells: Cells) -> Reading:
@@ -205,9 +247,7 @@ def _bounds(claim: Claim, rule: Rule, cells: Cells) -> Reading:
         low=low, high=high, level=None, method="reviewers who do not say, both ways"
     )
     reason = f"{ship} of {n} say ship, {n - ship - unsaid} skip, {unsaid} neither"
-    holds = None if low <= threshold <= high else False
-    if low == high == threshold:
-        holds = True
+    holds, _ = _against(rule, low, high, threshold)
     series = [
         Point(label=one.reviewer, value=None, note=one.words or "does not say") for one in stances
     ]

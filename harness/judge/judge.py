@@ -78,20 +78,51 @@ def _cases(claim: Claim, stored: Sequence[Stored], samples: _Samples) -> list[Ca
     if claim.rule is None:
         return []
     cells = cells_of(claim)
-    anywhere = METRICS[claim.rule.metric].comes_from in ("facts", "panel")
+    if METRICS[claim.rule.metric].comes_from in ("facts", "panel"):
+        # True on any machine: the newest run speaks, wherever it was made.
+        newest = _latest(stored, cells[0], claim.rule)
+        return [_case(claim, claim.rule, None, (newest,), samples)] if newest else []
     found = []
     for machine in sorted({one.run.machine for one in stored}):
         mine = [one for one in stored if one.run.machine == machine]
-        runs = tuple(run for cell in cells if (run := _latest(mine, cell)))
-        if len(runs) == len(cells):
-            found.append(_case(claim, claim.rule, None if anywhere else machine, runs, samples))
-    return found[-1:] if anywhere else found
+        runs = _runs(mine, cells, claim.rule)
+        if runs:
+            found.append(_case(claim, claim.rule, machine, runs, samples))
+    return found
 
 
-def _latest(stored: Sequence[Stored], cell: Cell) -> Stored | None:
-    """The newest run of a cell; a valid one before any invalid one."""
+def _runs(stored: Sequence[Stored], cells: Sequence[Cell], rule: Rule) -> tuple[Stored, ...]:
+    """A run per cell, none where one is missing; of a pair the newest session that is good."""
+    pools = [stored]
+    if _is_paired(rule):
+        sessions = sorted({one.run.session for one in stored})
+        pools += [[one for one in stored if one.run.session == session] for session in sessions]
+    found = [[_latest(pool, cell, rule) for cell in cells] for pool in pools]
+    choices = [tuple(run for run in runs if run) for runs in found if None not in runs]
+    return max(
+        choices,
+        key=lambda runs: (_problem(rule, runs) is None, max(one.run.started for one in runs)),
+        default=(),
+    )
+
+
+def _is_paired(rule: Rule) -> bool:
+    return METRICS[rule.metric].statistic == "paired"
+
+
+def _latest(stored: Sequence[Stored], cell: Cell, rule: Rule) -> Stored | None:
+    """The newest run of a cell; a valid one before any invalid one, a complete before a short."""
     same = [one for one in stored if one.run.cell == cell]
-    return max(same, key=lambda one: (one.run.valid, one.run.started, one.run.id), default=None)
+    return max(
+        same,
+        key=lambda one: (
+            one.run.valid,
+            one.run.samples >= rule.n,
+            one.run.started,
+            one.run.id,
+        ),
+        default=None,
+    )
 
 
 def _case(
@@ -99,29 +130,44 @@ def _case(
 ) -> Case:
     cells = [(one.run.cell, _planned(samples.of(one), rule)) for one in runs]
     reading = estimates.read(claim, rule, cells)
-    return Case(claim, rule, machine, runs, reading, _problem(rule, runs, reading))
+    return Case(claim, rule, machine, runs, reading, _problem(rule, runs))
 
 
 def _planned(samples: list[Sample], rule: Rule) -> list[Sample]:
-    """The planned n and no more: a shared cell may hold samples that another rule asked for."""
-    return samples if METRICS[rule.metric].statistic == "bounds" else samples[: rule.n]
+    """The planned n and no more: a shared cell may hold samples that another rule asked for.
+
+    All of them where the rule speaks of every process, and n is no matter of chance.
+    """
+    every = METRICS[rule.metric].statistic in ("bracket", "exact", "bounds")
+    return samples if every else samples[: rule.n]
 
 
-def _problem(rule: Rule, runs: Sequence[Stored], reading: Reading) -> str | None:
-    for one in runs:
-        failed = [gate for gate in one.run.gates if gate.passed is False]
+def _problem(rule: Rule, runs: Sequence[Stored]) -> str | None:
+    for run in (one.run for one in runs):
+        failed = [gate for gate in run.gates if gate.passed is False]
         if failed:
             return f"the run is invalid: gate '{failed[0].name}' failed ({failed[0].detail})"
-        weights = one.run.artifact.weights if one.run.artifact else None
+        weights = run.artifact.weights if run.artifact else None
         if METRICS[rule.metric].comes_from is None and weights == "synthetic":
             return "synthetic weights say nothing of accuracy"
-    sessions = {one.run.session for one in runs}
-    if METRICS[rule.metric].statistic == "paired" and len(sessions) > 1:
-        return "the two models were not timed in one session"
-    short = [one for one in runs if one.run.samples < rule.n]
-    if short and METRICS[rule.metric].comes_from not in ("facts", "panel"):
-        return f"{short[0].run.samples} samples of the {rule.n} planned"
-    return None
+        if run.settings and run.cell.context not in (None, run.settings.context):
+            return f"asked for a context of {run.cell.context}, run at {run.settings.context}"
+        if run.samples < rule.n and METRICS[rule.metric].comes_from not in ("facts", "panel"):
+            return f"{run.samples} samples of the {rule.n} planned"
+    return _apart(rule, [one.run for one in runs])
+
+
+def _apart(rule: Rule, runs: Sequence[Run]) -> str | None:
+    """Why runs of several cells can't be read together; None where they can."""
+    if _is_paired(rule):
+        # Sessions of the same cells share a name: what took turns also overlaps in time.
+        turns = max(run.started for run in runs) <= min(run.ended for run in runs)
+        together = turns and len({run.session for run in runs}) == 1
+        return None if together else "the two models were not timed in one session"
+    builds = {
+        (run.runtime and run.runtime.version, run.artifact and run.artifact.sha256) for run in runs
+    }
+    return "the runs are of different runtime versions or artifacts" if len(builds) > 1 else None
 
 
 def _adjusted(cases: list[Case]) -> list[Case]:
@@ -183,6 +229,7 @@ def _together(claim: Claim, findings: list[Finding]) -> tuple[Outcome, str]:
 def _finding(results: Path, case: Case) -> Finding:
     runs, reading, last = [one.run for one in case.runs], case.reading, case.runs[-1].run
     outcome: Literal["supported", "refuted", "inconclusive"] = "inconclusive"
+    p = None if case.problem else reading.p_value  # only counted evidence was adjusted
     if case.problem is None and reading.holds is not None:
         outcome = "supported" if reading.holds else "refuted"
     artifacts = [run.artifact for run in runs if run.artifact]
@@ -196,7 +243,7 @@ def _finding(results: Path, case: Case) -> Finding:
         n=reading.n,
         planned=case.rule.n,
         failed=sum(run.failed for run in runs),
-        p_value=None if reading.p_value is None else float(f"{reading.p_value:.3g}"),
+        p_value=None if p is None else float(f"{p:.3g}"),
         weights=("synthetic" if synthetic else "real") if artifacts else None,
         runtime=last.runtime,
         settings=last.settings,
