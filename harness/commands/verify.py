@@ -12,7 +12,7 @@ from harness.commands.context import Context, choice_arguments, chosen
 from harness.errors import HarnessError, UnknownName
 from harness.judge import judge
 from harness.judge.verdicts import Verdict
-from harness.plan.planner import Planned
+from harness.plan.planner import Plan, Planned
 from harness.publish.site import publish
 from harness.run import probe, store
 from harness.run.session import Session
@@ -37,11 +37,12 @@ def run(options: argparse.Namespace) -> int:
     claims = chosen(context, options)
     problems = ready(context, context.planner().plan(claims).cells, options.offline)
     plan = context.planner().plan(claims)
+    session = Session(context.results, context.models, context.tasks, offline=options.offline)
+    minutes = Plan(session.pending(plan.cells)).seconds / 60
     progress.say(
-        f"{len(claims)} claims, {len(plan.cells)} cells, {plan.seconds / 60:.0f} minutes at most"
+        f"{len(claims)} claims, {len(plan.cells)} cells, about {minutes:.0f} minutes to run"
     )
-    with progress.progress(plan.seconds) as say:
-        session = Session(context.results, context.models, context.tasks, say, options.offline)
+    with progress.progress(minutes * 60) as session.say:
         problems += session.run(plan.cells)
     for problem in dict.fromkeys(problems):
         progress.say(f"not run: {problem}")

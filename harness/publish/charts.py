@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 WIDTH = 320
 """Fits the narrowest phone at full size, so that text is never scaled down."""
 _ROW, _FOOT, _TEXT = 38, 22, 12
-_LABEL, _VALUE = 23, 25
+_VALUE, _LINE = 26, 47
 _CLASSES = {"#000001": "ink", "#000002": "bar", "#000003": "track", "#000004": "limit"}
 _INK, _BAR, _TRACK, _LIMIT = _CLASSES
 _KEPT = {"svg", "g", "path", "text", "line", "rect"}
@@ -99,7 +99,7 @@ def _bar_layers(chart: Chart, end: float, across: altair.Scale, down: altair.Sca
 
     rows = [
         {
-            "label": _short(bar.label, _LABEL),
+            "label": _short(bar.label, _LINE - min(_VALUE, len(bar.text))),
             "text": _short(bar.text, _VALUE),
             "line": at * _ROW + 13,
             "top": at * _ROW + 19,

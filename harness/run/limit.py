@@ -53,13 +53,14 @@ class _Group(Cap):
 
     def __init__(self, limit: int, parent: Path) -> None:
         super().__init__(limit)
-        self._group = parent / f"claimbench-{uuid.uuid4().hex[:12]}"
+        self._group = parent / f"claimbench-{os.getpid()}-{uuid.uuid4().hex[:12]}"
 
     def __enter__(self) -> Cap:
-        for stale in self._group.parent.glob("claimbench-*"):
-            # Left by a harness that was killed; one with a process in it can't be removed.
-            with contextlib.suppress(OSError):
-                stale.rmdir()
+        for group in self._group.parent.glob("claimbench-*-*"):
+            # Left by a harness that was killed. A living one's may wait for its worker, empty.
+            if not Path("/proc", group.name.split("-")[1]).exists():
+                with contextlib.suppress(OSError):
+                    group.rmdir()
         self._group.mkdir()
         for name, value in self.limits.items():
             # Without swap accounting the second file is absent; the record's machine has no swap.

@@ -12,6 +12,7 @@ import socket
 from pathlib import Path
 
 from harness import home
+from harness.run import store
 from harness.run.records import Machine
 
 _FEATURES = (
@@ -28,6 +29,9 @@ _FEATURES = (
     "i8mm",
     "sve",
 )
+
+_PATH = re.compile(r"(?<![\w./<])(?!(?<=:)//)/+(?:[\w.+@~-]+/)*(?=[\w.+@~-])")
+"""An absolute path up to its last part; neither the end of a tag nor what follows `https:`."""
 
 
 def describe(results: Path) -> Machine:
@@ -58,9 +62,11 @@ def describe(results: Path) -> Machine:
 def scrub(text: str) -> str:
     """`text` without this machine's paths and names. For anything that will be published."""
     for folder, name in ((home.cache(), "CACHE"), (Path.home(), "HOME"), (Path.cwd(), "HERE")):
-        text = text.replace(str(folder), name)
-    text = re.sub(r"(?<![\w.:/<])/(?:[\w.+@-]+/)+", "", text)
-    for name in (socket.gethostname(), _user()):
+        if folder != folder.parent:  # a container's user may live in /
+            text = text.replace(str(folder), name)
+    text = _PATH.sub("", text.replace("file://", ""))
+    host = socket.gethostname()
+    for name in (host, host.partition(".")[0], _user()):
         if len(name) > 2:
             text = re.sub(rf"\b{re.escape(name)}\b", "NAME", text)
     return text
@@ -76,8 +82,7 @@ def _user() -> str:
 def _token(results: Path) -> str:
     path = results / ".machine"
     if not path.exists():
-        results.mkdir(parents=True, exist_ok=True)
-        path.write_text(json.dumps(secrets.token_hex(2)))
+        store.write_whole(path, json.dumps(secrets.token_hex(2)).encode())
     return str(json.loads(path.read_text()))
 
 

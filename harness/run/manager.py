@@ -30,6 +30,8 @@ _ALLOCATION_FAILED = (
     "Cannot allocate memory",
 )
 _DETAIL_CHARACTERS = 400
+_WORDS_BYTES = 1 << 16
+_EVENT_BYTES = 16 << 20
 _GRACE_SECONDS = 10.0
 
 
@@ -66,7 +68,7 @@ class Worker:
                     yield from self._listen(process, reader, watch)
                 except WorkerError as caught:
                     error = caught
-                if error is None or error.cause != "timeout":
+                if error is None or not error.detail:
                     _let_end(process)
             if error:
                 raise self._explain(error, process, log)
@@ -107,17 +109,15 @@ class Worker:
         self, error: WorkerError, process: subprocess.Popen[bytes], log: IO[bytes]
     ) -> WorkerError:
         """The cause of a worker's end, from its exit status, the cap and its last words."""
-        log.seek(0)
-        words = scrub(log.read().decode("utf-8", "replace").strip())[-_DETAIL_CHARACTERS:]
-        status = process.returncode
-        how = f"signal {signal.Signals(-status).name}" if status < 0 else f"exit status {status}"
-        if error.cause == "timeout":
-            return WorkerError("timeout", error.detail)
+        if error.detail:
+            return error
+        words, how = _last_words(log), _how(process.returncode)
         if self.cap and (self.cap.hit or any(sign in words for sign in _ALLOCATION_FAILED)):
             return WorkerError("out_of_memory", f"{how} under {self.cap.method}")
-        if "ArtifactRefused" in words:
-            return WorkerError("bad_artifact", words.rpartition("ArtifactRefused:")[2].strip())
-        return WorkerError("crashed", f"{how}; {words}" if words else how)
+        _, refused, reason = words.rpartition("ArtifactRefused:")
+        if refused:
+            return WorkerError("bad_artifact", reason.strip()[:_DETAIL_CHARACTERS])
+        return WorkerError("crashed", f"{how}; {words[-_DETAIL_CHARACTERS:]}" if words else how)
 
 
 def _tell(process: subprocess.Popen[bytes], line: str) -> None:
@@ -128,7 +128,7 @@ def _tell(process: subprocess.Popen[bytes], line: str) -> None:
 
 
 def _lines(reader: int, silence: float) -> Iterator[dict[str, Any]]:
-    """JSON lines from the pipe until it closes. Raises WorkerError('timeout')."""
+    """Events from the pipe until it closes. Raises WorkerError with a detail: the worker lives."""
     rest = b""
     while True:
         ready, _, _ = select.select([reader], [], [], silence)
@@ -139,7 +139,35 @@ def _lines(reader: int, silence: float) -> Iterator[dict[str, Any]]:
             return
         *lines, rest = (rest + chunk).split(b"\n")
         for line in lines:
-            yield json.loads(line)
+            yield _event(line)
+        if len(rest) > _EVENT_BYTES:
+            raise WorkerError("crashed", f"an event without an end after {_EVENT_BYTES} bytes")
+
+
+def _event(line: bytes) -> dict[str, Any]:
+    """One event. Native code in the worker can write anything to any descriptor."""
+    try:
+        event = json.loads(line)
+    except ValueError:
+        event = None
+    if not isinstance(event, dict) or "event" not in event:
+        raise WorkerError("crashed", "wrote to the pipe what is no event")
+    return event
+
+
+def _last_words(log: IO[bytes]) -> str:
+    """The end of what the worker printed, fit to be published."""
+    log.seek(max(0, log.seek(0, os.SEEK_END) - _WORDS_BYTES))
+    return scrub(log.read().decode("utf-8", "replace").strip())
+
+
+def _how(status: int) -> str:
+    if status >= 0:
+        return f"exit status {status}"
+    try:
+        return f"signal {signal.Signals(-status).name}"
+    except ValueError:  # most real-time signals have no name
+        return f"signal {-status}"
 
 
 def _let_end(process: subprocess.Popen[bytes]) -> None:

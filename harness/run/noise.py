@@ -90,14 +90,18 @@ def _pressure(resource_name: str) -> float | None:
 
 
 def _throttle_events() -> int | None:
-    counts = [
-        int(path.read_text()) for path in _CPU.glob("cpu[0-9]*/thermal_throttle/*_throttle_count")
-    ]
+    counts = _numbers("cpu[0-9]*/thermal_throttle/*_throttle_count")
     return sum(counts) if counts else None
 
 
 def _mean_mhz() -> float | None:
-    clocks = [
-        int(path.read_text()) / 1000 for path in _CPU.glob("cpu[0-9]*/cpufreq/scaling_cur_freq")
-    ]
-    return sum(clocks) / len(clocks) if clocks else None
+    clocks = _numbers("cpu[0-9]*/cpufreq/scaling_cur_freq")
+    return sum(clocks) / len(clocks) / 1000 if clocks else None
+
+
+def _numbers(pattern: str) -> list[int]:
+    """What these files hold; nothing where one of them has no number ("<unknown>", idle cores)."""
+    try:
+        return [int(path.read_text()) for path in _CPU.glob(pattern)]
+    except (OSError, ValueError):
+        return []

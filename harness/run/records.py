@@ -124,7 +124,8 @@ class ItemData(Row):
 
     kind: Literal["item"] = "item"
     applied: Applied | None = None
-    """Given with the first item of each worker."""
+    template_sha256: Sha256 | None = None
+    """Both are given with the first item of each worker."""
     item: str
     item_sha256: Sha256
     prompt_sha256: Sha256

@@ -16,6 +16,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Literal
 
+from pydantic import ValidationError
+
 import harness
 from harness import home, prepare
 from harness.ask.models import Model
@@ -32,6 +34,7 @@ from harness.run.protocol import Request
 from harness.run.records import (
     ArtifactRecord,
     HarnessRecord,
+    ItemData,
     Machine,
     Run,
     RuntimeRecord,
@@ -57,7 +60,6 @@ class Job:
     artifact: ArtifactRecord | None
     task: TaskRecord | None
     arm: Literal["measured", "control"] = "measured"
-    template_sha256: str | None = None
     problem: str | None = None
 
     @property
@@ -77,26 +79,37 @@ class Session:
     results: Path
     models: Mapping[str, Model]
     tasks: Mapping[str, Task]
-    say: Say
+    say: Say = lambda text, seconds: None
     offline: bool = False
     machine: Machine = field(init=False)
-    _began: dict[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self.machine = describe(self.results)
         self._folder = self.results / self.machine.id
         store.write_machine(self.results, self.machine)
 
+    def pending(self, planned: list[Planned]) -> list[Planned]:
+        """What can run here and is not on disk yet as a valid run of this machine."""
+        stored = [
+            run
+            for _, run in store.runs(self.results)
+            if run.machine == self.machine.id and run.valid and run.arm == "measured"
+        ]
+
+        def finished(one: Planned) -> bool:
+            name = key(one, self.models, self.tasks)
+            return any(run.key == name and run.samples >= one.n for run in stored)
+
+        return [one for one in planned if not one.problem and not finished(one)]
+
     def run(self, planned: list[Planned]) -> list[str]:
-        """Runs what is not on disk yet; returns what could not be run, with the reason.
+        """Runs what is pending; returns what could not be run, with the reason.
 
         A cell that fails ends as a run with failed samples; the others go on.
         """
         problems = [f"{one.cell.name}: {one.problem}" for one in planned if one.problem]
         jobs: list[Job] = []
-        for one in planned:
-            if one.problem or self._finished(key(one, self.models, self.tasks), one.n):
-                continue
+        for one in self.pending(planned):
             try:
                 jobs.append(self._job(one))
             except HarnessError as error:
@@ -110,14 +123,6 @@ class Session:
             self._finish(job, session, [])
         self._finish_turns(turns, control, session)
         return problems
-
-    def _finished(self, wanted: str, n: int) -> bool:
-        """Whether a valid run of this machine already holds `n` samples of the cell."""
-        return any(
-            run.key == wanted and run.samples >= n and run.valid and run.arm == "measured"
-            for _, run in store.runs(self.results)
-            if run.machine == self.machine.id
-        )
 
     def _job(self, planned: Planned) -> Job:
         """Prepares artifact and data. Raises HarnessError where they can't be had."""
@@ -202,13 +207,14 @@ class Session:
         watched = WORKLOADS[str(cell.workload)].watched
         worker = Worker(job.request, self._silence(job), watched, cap(limit) if limit else None)
         began, before, start = _now(), noise.read(), time.monotonic()
-        self._began.setdefault(job.key, began)
         data: dict[str, Any] | None = None
         cause: WorkerError | None = None
         try:
             with contextlib.closing(worker.events()) as events:
                 for event in events:
                     data = event["data"] if event["event"] == "data" else data
+            if data is None:
+                cause = WorkerError("crashed", "ended without an answer")
         except WorkerError as error:
             cause, data = error, None
         if watched and data:
@@ -224,29 +230,28 @@ class Session:
             "noise": noise.between(before, noise.read()),
             "data": data,
         }
-        job.journal.append(Sample.model_validate(sample))
-        self._report(job)
+        self._keep(job, sample)
 
     def _items(self, job: Job) -> None:
         """The items that are missing, in one worker. An item that ends its worker is recorded."""
         done = tuple(sample.item for sample in job.journal.samples if sample.item is not None)
         worker = Worker(replace(job.request, skip=done), self._silence(job))
         under_way: str | None = None
-        applied: dict[str, Any] | None = None
+        first: dict[str, Any] = {}
         began, start = _now(), time.monotonic()
-        self._began.setdefault(job.key, began)
         try:
             with contextlib.closing(worker.events()) as events:
                 for event in events:
                     if event["event"] == "applied":
-                        applied, job.template_sha256 = event["applied"], event["template_sha256"]
+                        names = ("applied", "template_sha256")
+                        first = {name: event[name] for name in names}
                         start = time.monotonic()
                     elif event["event"] == "item":
                         under_way = event["item"]
                     else:
-                        data = event["data"] | {"applied": applied}
+                        data = event["data"] | first
                         self._keep_item(job, under_way, began, start, data, None)
-                        began, start, applied, under_way = _now(), time.monotonic(), None, None
+                        began, start, first, under_way = _now(), time.monotonic(), {}, None
         except WorkerError as error:
             self._keep_item(job, under_way, began, start, None, error)
 
@@ -269,7 +274,18 @@ class Session:
             "detail": error.detail if error else "",
             "data": data,
         }
-        job.journal.append(Sample.model_validate(sample))
+        self._keep(job, sample)
+
+    def _keep(self, job: Job, sample: dict[str, Any]) -> None:
+        """Puts a sample on disk. Data that breaks its own record's rules are a cause, not data."""
+        try:
+            record = Sample.model_validate(sample)
+        except ValidationError as error:
+            wrong = f"the answer breaks the record at {error.errors()[0]['loc']}"
+            record = Sample.model_validate(
+                sample | {"cause": "refused", "detail": wrong, "data": None}
+            )
+        job.journal.append(record)
         self._report(job)
 
     def _silence(self, job: Job) -> float:
@@ -318,12 +334,18 @@ class Session:
             harness=_harness(),
             runtime=_runtime(runtime_name, str(cell.device or "cpu")),
             artifact=job.artifact,
-            task=job.task and job.task.model_copy(update={"template_sha256": job.template_sha256}),
+            task=job.task and job.task.model_copy(update={"template_sha256": _template(samples)}),
             gates=[*gates.gates(cell, planned.settings, planned.shape, samples), *extra],
             warnings=gates.warnings(cell, samples),
             samples_sha256=hashlib.sha256(store.samples_bytes(samples)).hexdigest(),
         )
         job.journal.finish(run)
+
+
+def _template(samples: list[Sample]) -> str | None:
+    """From the samples, so that it survives a kill between the last item and the run's end."""
+    answers = (sample.data for sample in samples if isinstance(sample.data, ItemData))
+    return next((data.template_sha256 for data in answers if data.template_sha256), None)
 
 
 def _now() -> str:

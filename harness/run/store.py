@@ -68,7 +68,8 @@ class Journal:
                 file.flush()
                 os.fsync(file.fileno())
         except OSError as error:
-            os.truncate(self._path, size)
+            if self._path.exists():
+                os.truncate(self._path, size)
             raise _full(error, self._path, len(line)) from error
         self.samples.append(sample)
 
@@ -77,6 +78,8 @@ class Journal:
         raw = samples_bytes(self.samples)
         write_whole(self.folder / "run.json", to_json(run))
         write_whole(self._path, raw)
+        for left in self.folder.glob(".*.tmp"):  # by a harness that was killed here before
+            left.unlink()
         target = self.folder.parent.parent / run.id
         self.folder.rename(target)
         return target

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ctypes
 import os
+import resource
 import signal
 import sys
 from importlib import import_module
@@ -12,6 +13,7 @@ from typing import Any
 from harness.run.protocol import Channel, Request
 
 _PR_SET_PDEATHSIG = 1
+_LOG_BYTES = 64 << 20
 
 
 def resolve(name: str) -> Any:
@@ -23,6 +25,7 @@ def resolve(name: str) -> Any:
 def main() -> None:
     fd, parent = int(sys.argv[1]), int(sys.argv[2])
     _die_with(parent)
+    _limit_log()
     request = Request.from_json(sys.stdin.readline())
     channel = Channel(fd)
     for data in resolve(request.workload)(request, channel):
@@ -36,6 +39,11 @@ def _die_with(parent: int) -> None:
         ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
     if os.getppid() != parent:
         raise SystemExit("the parent is gone")
+
+
+def _limit_log() -> None:
+    """A runtime that prints without end must not fill the disk. Nothing else is written here."""
+    resource.setrlimit(resource.RLIMIT_FSIZE, (_LOG_BYTES, _LOG_BYTES))
 
 
 if __name__ == "__main__":
