@@ -23,6 +23,6 @@ def run(options: argparse.Namespace) -> int:
         artifacts = [model.artifact(options.quantisation)]
     for artifact in artifacts:
         progress.say(f"{model.id} {artifact.quantisation} ({artifact.source.kind}) ..")
-        done = prepare.prepare(model, artifact, offline=options.offline)
+        done = prepare.prepare(model, artifact, offline=options.offline, progress=progress.steps())
         print(f"{model.id} {artifact.quantisation}  {listing.size(done.bytes)}  {done.sha256}")
     return 0

@@ -6,12 +6,27 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from harness import prepare
 from harness.run.session import Say
 
 
 def say(text: str) -> None:
     """One line to stderr."""
     print(text, file=sys.stderr, flush=True)
+
+
+def steps() -> prepare.Progress:
+    """For long preparations: a line on stderr at every tenth, or when something else begins."""
+    last: tuple[str, int] = ("", -1)
+
+    def tell(what: str, done: int, total: int) -> None:
+        nonlocal last
+        tenths = 10 * done // total if total else 0
+        if (what, tenths) != last:
+            last = (what, tenths)
+            say(f"  {what} {10 * tenths}%" if total else f"  {what} ..")
+
+    return tell
 
 
 @contextmanager

@@ -67,7 +67,7 @@ def ready(context: Context, cells: list[Planned], offline: bool) -> list[str]:
         if planned.need and not planned.need.present:
             progress.say(f"preparing {name} ({artifact.source.kind})")
         try:
-            prepared = prepare.prepare(model, artifact, offline=offline)
+            prepared = prepare.prepare(model, artifact, offline=offline, progress=progress.steps())
         except HarnessError as error:
             problems.append(f"{name}: {error}")
             continue

@@ -60,7 +60,6 @@ class Job:
     artifact: ArtifactRecord | None
     task: TaskRecord | None
     arm: Literal["measured", "control"] = "measured"
-    problem: str | None = None
 
     @property
     def missing(self) -> int:
