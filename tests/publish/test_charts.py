@@ -9,7 +9,7 @@ import pytest
 
 from harness.errors import MissingError
 from harness.publish import figures
-from harness.publish.charts import Bar, Chart, draw
+from harness.publish.charts import Bar, Chart, _embed, draw
 
 HOSTILE = '<script>alert(1)</script>"><img onerror=x>{{7*7}}\x00\x1b'
 CHART = Chart(
@@ -63,6 +63,15 @@ def test_hostile_labels_are_text() -> None:
         *("svg", "title", "desc", "g", "path", "line", "text"),
     }
     assert "<script" not in svg and "<img" not in svg
+
+
+def test_of_a_foreign_drawing_only_shapes_are_kept() -> None:
+    foreign = (
+        '<svg xmlns="http://www.w3.org/2000/svg"><script fill="#000001">x()</script>'
+        '<a fill="#000001"><path fill="#000002" d="M0,0" onclick="x()" style="y"/></a>'
+        '<path fill="#000002" d="M1,1" onclick="x()" style="y"/></svg>'
+    )
+    assert '</desc><path class="bar" d="M1,1"></path></svg>' in _embed(foreign, CHART, "c")
 
 
 def test_without_altair_it_says_the_command(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -75,6 +75,23 @@ def test_two_folders_trade_names(tmp_path: Path) -> None:
     assert (tmp_path / "one" / "name").read_text() == "other"
 
 
+@pytest.mark.skipif(sys.platform not in ("linux", "darwin"), reason="no exchange of folders here")
+def test_there_is_no_moment_without_a_site(tmp_path, monkeypatch) -> None:
+    """A rename would be such a moment: the old folder away, the new one not yet there."""
+    folder.replace(tmp_path / "site", OLD)
+    monkeypatch.setattr(Path, "rename", lambda *_: pytest.fail("renamed, not exchanged"))
+    folder.replace(tmp_path / "site", NEW)
+    assert (tmp_path / "site" / "index.html").read_bytes() == b"new"
+
+
+def test_what_a_killed_writer_left_is_cleared(tmp_path: Path) -> None:
+    (tmp_path / ".site.new").mkdir()
+    (tmp_path / ".site.new" / "half.html").write_text("half")
+    folder.replace(tmp_path / "site", NEW)
+    assert "half.html" not in tree(tmp_path / "site")
+    assert [path.name for path in tmp_path.iterdir()] == ["site"]
+
+
 def test_a_write_that_fails_leaves_the_old_site(tmp_path, monkeypatch) -> None:
     out = tmp_path / "site"
     folder.replace(out, OLD)
@@ -106,8 +123,10 @@ def test_killed_at_any_moment_the_site_is_whole(tmp_path: Path) -> None:
     for wait in (0.0, 0.003, 0.011, 0.019, 0.027, 0.041):
         writer = subprocess.Popen([sys.executable, "-c", WRITER, str(out)])
         while not out.exists():
+            assert writer.poll() is None, "the writer ended by itself"
             time.sleep(0.001)
         time.sleep(0.3 + wait)
+        assert writer.poll() is None, "the writer ended by itself"
         os.kill(writer.pid, signal.SIGKILL)
         writer.wait()
         found = tree(out)

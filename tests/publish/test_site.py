@@ -154,6 +154,34 @@ def test_what_a_reader_finds(site: Path, text: str) -> None:
     assert text in " ".join(read(site / "900.html").text.split())
 
 
+def test_every_figure_of_synthetic_weights_says_so_beside_it(site: Path) -> None:
+    text = (site / "900.html").read_text()
+    for figure in ("42.1 tokens/s", "18.3 tokens/s"):
+        beside = (
+            f'<strong class="figure">{figure}</strong> <span class="synthetic">synthetic weights'
+        )
+        assert text.count(beside) == 2, "in the answers and in the evidence"
+    assert '24.1 tokens/s</strong> <span class="spread">' in text
+
+
+def test_a_badge_is_a_word_and_an_icon(site: Path) -> None:
+    text = (site / "900.html").read_text()
+    badges = re.findall(r'<span class="badge (\w+)">(.*?)</span>', text)
+    assert len(badges) > 20
+    for name, inside in badges:
+        assert re.fullmatch(rf'<svg .*#icon-{name}"/></svg>(\d+ )?[A-Za-z ]+', inside)
+
+
+def test_tables_that_stack_keep_their_roles(site: Path) -> None:
+    """Some browsers take the roles from a table whose cells are blocks."""
+    for path in site.glob("*.html"):
+        stacks = False
+        for tag, attributes in read(path).elements:
+            stacks = attributes.get("role") == "table" if tag == "table" else stacks
+            if stacks and tag in ("thead", "tbody", "tr", "th", "td"):
+                assert "role" in attributes, tag
+
+
 def test_an_own_page_says_so(site: Path) -> None:
     own = read(site / "smoke.html").text
     assert "This project’s own test page" in own
