@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import io
 import os
 import sys
 import traceback
@@ -34,8 +35,14 @@ _EPILOG = """exit status: 0 done; 1 a verdict or gate failed where --fail-on ask
 def main(arguments: list[str] | None = None) -> int:
     """Runs one command and returns its exit status."""
     words = sys.argv[1:] if arguments is None else arguments
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):  # a terminal that lacks a quote's dash shows a ?
+            stream.reconfigure(errors="replace")
     try:
-        return _dispatch(words)
+        try:
+            return _dispatch(words)
+        finally:
+            sys.stdout.flush()  # here, where a reader who left can still be told from a bug
     except HarnessError as error:
         print(f"harness: {error}", file=sys.stderr)
         return error.status

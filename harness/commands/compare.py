@@ -40,10 +40,12 @@ def _ratios(a: Path, b: Path, workload: str | None) -> list[tuple[str, str, str,
     for metric in METRICS.values():
         if metric.statistic != "log_t" or metric.comes_from != workload:
             continue
-        above, below = (
-            [one for sample in store.read_samples(folder) if (one := value(metric.name, sample))]
-            for folder in (a, b)
-        )
+        arms = [
+            {one.index: found for one in samples if (found := value(metric.name, one)) is not None}
+            for samples in (store.read_samples(a), store.read_samples(b))
+        ]
+        shared = sorted(arms[0].keys() & arms[1].keys())
+        above, below = ([arm[at] for at in shared] for arm in arms)
         ratio = statistics.ratio_of_pairs(above, below)
         if ratio:
             interval = f"{ratio.low:.4f} to {ratio.high:.4f}"

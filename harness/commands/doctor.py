@@ -43,7 +43,7 @@ def run(options: argparse.Namespace) -> int:
 
 
 def _machine() -> list[Check]:
-    machine = describe(home.root() / "results")
+    machine = describe(home.root() / "results", enrol=False)
     free = shutil.disk_usage(home.root()).free
     memory = memory_available()
     limit = cap(1 << 30)

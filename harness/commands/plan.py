@@ -51,6 +51,7 @@ def _totals(plan: Plan) -> None:
 
 
 def _row(planned: Planned) -> dict[str, object]:
+    needs = [need for need in (planned.need, planned.data) if need]
     return {
         "cell": planned.cell.model_dump(mode="json"),
         "samples": planned.n,
@@ -59,7 +60,7 @@ def _row(planned: Planned) -> dict[str, object]:
         "shape": vars(planned.shape) if planned.shape else None,
         "estimated_seconds": planned.seconds,
         "estimated_memory_bytes": planned.memory_bytes,
-        "download_bytes": planned.need.download_bytes if planned.need else 0,
-        "disk_bytes": planned.need.disk_bytes if planned.need else 0,
+        "download_bytes": sum(need.download_bytes for need in needs),
+        "disk_bytes": sum(need.disk_bytes for need in needs),
         "problem": planned.problem,
     }

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from typing import Literal
 
 from harness.ask.claims import Claim, Rule
@@ -47,7 +48,7 @@ class Cell(Row):
             limit,
             self.page_cache,
         )
-        return "_".join(part for part in parts if part)
+        return "_".join(re.sub(r"[^\w.+-]", "-", part) for part in parts if part)
 
 
 def cells_of(claim: Claim) -> list[Cell]:

@@ -5,6 +5,7 @@ Everything here is an estimate and is shown as one; no verdict reads it.
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 from pathlib import Path
 
@@ -74,8 +75,14 @@ def sample_seconds(cell: Cell, probe: Probe, shape: Shape | None, task: Task | N
 
 def memory_bytes(model: Model, artifact: Artifact, context: int) -> int:
     """Weights, KV cache and overhead. Repacked weights take their size again, file pages aside."""
-    weights = int(model.geometry.parameters() * _BITS[artifact.quantisation] / 8)
+    weights = int(model.geometry.parameters() * _bits(artifact.quantisation) / 8)
     return weights + model.geometry.kv_bytes_per_token() * context + _OVERHEAD_BYTES
+
+
+def _bits(quantisation: str) -> float:
+    """Bits a weight: known, else the number in the name and half a bit of scales, else 16."""
+    digits = re.search(r"\d+", quantisation)
+    return _BITS.get(quantisation) or (int(digits[0]) + 0.5 if digits else 16.0)
 
 
 def memory_available() -> int | None:

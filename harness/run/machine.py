@@ -34,9 +34,10 @@ _PATH = re.compile(r"(?<![\w./<])(?!(?<=:)//)/+(?:[\w.+@~-]+/)*(?=[\w.+@~-])")
 """An absolute path up to its last part; neither the end of a tag nor what follows `https:`."""
 
 
-def describe(results: Path) -> Machine:
+def describe(results: Path, *, enrol: bool = True) -> Machine:
     """This machine. Its id is the processor, the size, and four digits drawn once per checkout.
 
+    `enrol` draws them where there are none yet; without it, looking leaves no trace.
     Two checkouts on one computer count as two machines: nothing here could tell them apart
     without naming the computer.
     """
@@ -45,7 +46,7 @@ def describe(results: Path) -> Machine:
     slug = re.sub(r"[^a-z0-9]+", "-", f"{_processor(info)} {cores}c {memory / 2**30:.0f}g".lower())
     flags = set((info.get("flags") or info.get("Features") or "").split())
     return Machine(
-        id=f"{slug.strip('-')}-{_token(results)}",
+        id=f"{slug.strip('-')}-{_token(results, enrol)}",
         processor=_processor(info),
         cores=cores,
         threads=os.cpu_count() or 1,
@@ -79,9 +80,11 @@ def _user() -> str:
         return ""
 
 
-def _token(results: Path) -> str:
+def _token(results: Path, enrol: bool) -> str:
     path = results / ".machine"
     if not path.exists():
+        if not enrol:
+            return "new"
         store.write_whole(path, json.dumps(secrets.token_hex(2)).encode())
     return str(json.loads(path.read_text()))
 

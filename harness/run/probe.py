@@ -17,6 +17,7 @@ from harness.run import store
 from harness.run.machine import describe
 from harness.run.manager import Worker
 from harness.run.protocol import Request
+from harness.run.records import Machine
 from harness.run.runtimes import RUNTIMES
 from harness.run.workloads import WORKLOADS
 
@@ -25,7 +26,7 @@ _SILENCE_SECONDS = 600.0
 
 def load(results: Path) -> dict[str, Probe]:
     """This machine's probes by the artifact's identity."""
-    path = _path(results)
+    path = _path(results, describe(results, enrol=False))
     if not path.exists():
         return {}
     return {key: Probe.model_validate(row) for key, row in json.loads(path.read_bytes()).items()}
@@ -57,9 +58,10 @@ def probe(planned: Planned, artifact: Path, identity: str, results: Path) -> Pro
     )
     known = load(results) | {identity: found}
     rows = {key: known[key].model_dump() for key in sorted(known)}
-    store.write_whole(_path(results), (json.dumps(rows, indent=1) + "\n").encode())
+    path = _path(results, describe(results))
+    store.write_whole(path, (json.dumps(rows, indent=1) + "\n").encode())
     return found
 
 
-def _path(results: Path) -> Path:
-    return results / describe(results).id / "probes.json"
+def _path(results: Path, machine: Machine) -> Path:
+    return results / machine.id / "probes.json"

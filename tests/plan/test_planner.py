@@ -1,0 +1,259 @@
+"""From claims to the fewest cells; what can't be done is told before anything is written."""
+
+from __future__ import annotations
+
+import importlib.metadata
+from dataclasses import replace
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from harness import home
+from harness.ask import models, tasks
+from harness.ask.claims import Claim
+from harness.errors import NotEnough, UnknownName
+from harness.plan.cells import Cell
+from harness.plan.estimate import Probe
+from harness.plan.planner import Planned, Planner, key
+from harness.prepare import identity
+from harness.run.runtimes import RUNTIMES
+from harness.run.tasks import tool_calls
+from harness.run.workloads import WORKLOADS
+
+ROOT = Path(__file__).parents[2]
+MODELS = models.load(ROOT / "models.yaml")
+TASKS = tasks.load(ROOT / "tasks")
+TASK = "bfcl_simple_python"
+SPEED = Cell(
+    workload="speed",
+    model="smollm2-135m-instruct",
+    quantisation="Q4_1",
+    runtime="llama.cpp",
+    device="cpu",
+)
+ITEMS = SPEED.model_copy(update={"workload": None, "task": TASK})
+FACTS = Cell(workload="facts", model="smollm2-135m-instruct")
+PANEL = Cell(workload="panel", page="002")
+
+
+def cell(**changes: Any) -> Cell:
+    return SPEED.model_copy(update=changes)
+
+
+def test_a_cell_that_claims_share_runs_once_with_the_largest_n(
+    planner: Planner, known: dict[str, Claim]
+) -> None:
+    rate, first = known["smoke-rate"], known["smoke-first"]
+    assert rate.rule is not None
+    few = rate.model_copy(update={"rule": rate.rule.model_copy(update={"n": 3})})
+    plan = planner.plan([few, first])
+    assert [(one.n, one.claims) for one in plan.cells] == [(8, ("smoke-rate", "smoke-first"))]
+    assert planner.plan([first, few]).cells[0].n == 8
+
+
+def test_every_claim_is_planned_and_no_cell_twice(
+    planner: Planner, known: dict[str, Claim]
+) -> None:
+    plan = planner.plan(list(known.values()))
+    cells = [one.cell for one in plan.cells]
+    assert len(set(cells)) == len(cells)
+    planned = {name for one in plan.cells for name in one.claims}
+    assert planned == {claim.id for claim in known.values() if claim.rule}
+    assert plan.seconds > 0
+
+
+def test_facts_and_panels_come_once(planner: Planner, known: dict[str, Claim]) -> None:
+    plan = planner.plan([known["002-19"], known["smoke-size"]])
+    assert [one.n for one in plan.cells] == [1, 1]
+
+
+def test_what_will_be_fetched_is_listed(planner: Planner, known: dict[str, Claim]) -> None:
+    """The header of a real artifact is a fact, and a task brings its data."""
+    plan = planner.plan([known["smoke-size"], known["smoke-tools"]])
+    assert set(plan.needs) == {"smollm2-135m-instruct Q4_1", f"data of {TASK}"}
+    assert plan.needs[f"data of {TASK}"].download_bytes == TASKS[TASK].source.wheel_bytes
+    assert all(need.download_bytes > 0 for need in plan.needs.values())
+
+
+def test_a_full_disk_is_told_with_both_figures(
+    planner: Planner, known: dict[str, Claim], room: SimpleNamespace
+) -> None:
+    room.disk = 1 << 20
+    figures = r"not enough disk: [\d.]+ GiB needed, 0\.00 GiB there; free some"
+    with pytest.raises(NotEnough, match=figures):
+        planner.plan([known["002-13"]])
+    with pytest.raises(NotEnough, match=figures):
+        planner.plan([known["smoke-size"]])
+    assert planner.plan([known["002-19"]]).cells  # a panel needs no room
+
+
+def test_too_little_memory_is_a_problem_of_the_cell(
+    planner: Planner, known: dict[str, Claim], room: SimpleNamespace
+) -> None:
+    room.memory = 1 << 30
+    plan = planner.plan([known["002-13"], known["002-04-fit"], known["smoke-rate"]])
+    problems = {one.cell.name: one.problem for one in plan.cells if one.problem}
+    assert len(problems) == 2
+    for problem in problems.values():
+        assert problem and problem.startswith("not enough memory: ") and "1.00 GiB there" in problem
+    capped = [one.problem for one in plan.cells if one.cell.memory_limit]
+    assert capped == [None] * 3  # what a cap allows is what they are to show
+    assert {name.split()[0] for name in plan.needs} == {"smollm3-3b", "smollm2-135m-instruct"}
+
+
+def test_unknown_memory_stops_nothing(planner: Planner, room: SimpleNamespace) -> None:
+    room.memory = None
+    assert planner.planned(SPEED, 5).problem is None
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"model": "smollm3"}, "unknown model 'smollm3': did you mean smollm3-3b"),
+        ({"runtime": "llama-cpp"}, r"unknown runtime 'llama-cpp': did you mean llama\.cpp"),
+        ({"device": "cuda"}, "unknown device 'cuda': did you mean cpu"),
+        ({"quantisation": "Q4_2"}, "unknown quantisation of smollm2-.* 'Q4_2': did you mean Q4_1"),
+        ({"workload": None, "task": "bfcl"}, f"unknown task 'bfcl': did you mean {TASK}"),
+    ],
+)
+def test_a_wrong_name_is_answered_with_the_nearest(
+    planner: Planner, changes: dict[str, Any], message: str
+) -> None:
+    with pytest.raises(UnknownName, match=message):
+        planner.planned(cell(**changes), 5)
+
+
+def test_synthetic_weights_get_no_task(planner: Planner) -> None:
+    asked = ITEMS.model_copy(update={"model": "smollm3-3b", "quantisation": "Q4_0"})
+    assert planner.planned(asked, 5).problem == "synthetic weights say nothing of accuracy"
+
+
+def test_a_context_beyond_the_models_window_is_a_problem(planner: Planner) -> None:
+    asked = cell(workload="memory", context=8193)
+    problem = planner.planned(asked, 3).problem
+    assert problem == "8193 tokens asked for; the window of smollm2-135m-instruct is 8192"
+    assert planner.planned(cell(workload="memory", context=8192), 3).problem is None
+
+
+def test_a_runtime_that_does_not_read_the_artifact_is_a_problem(
+    planner: Planner, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    other = replace(RUNTIMES["llama.cpp"], formats=("onnx",))
+    monkeypatch.setitem(RUNTIMES, "other", other)
+    assert planner.planned(cell(runtime="other"), 3).problem == "other does not read gguf"
+
+
+def test_a_runtime_that_is_not_installed_says_how_to_get_it(
+    planner: Planner, monkeypatch: pytest.MonkeyPatch, known: dict[str, Claim]
+) -> None:
+    absent = replace(RUNTIMES["llama.cpp"], distribution="no-such-distribution")
+    monkeypatch.setitem(RUNTIMES, "llama.cpp", absent)
+    plan = planner.plan([known["smoke-rate"]])
+    assert plan.cells[0].problem == "llama.cpp is not here; pip install 'claimbench[llamacpp]'"
+    assert plan.needs == {}  # nothing is fetched for what can't run
+    facts = planner.planned(FACTS, 1)
+    assert (facts.artifact, facts.problem) == (None, None)
+
+
+def test_the_shape_follows_the_probe_of_that_very_artifact(room: SimpleNamespace) -> None:
+    model = MODELS["smollm2-135m-instruct"]
+    name = identity(model, model.artifacts[0])
+    for rate, repeats in ((500.0, 3), (20.0, 1)):
+        probe = Probe(load_seconds=1, prefill_rate=10 * rate, decode_rate=rate)
+        found = Planner(MODELS, TASKS, {name: probe}).planned(SPEED, 5).shape
+        assert found is not None and found.repeats == repeats
+
+
+def test_the_context_has_room_for_what_is_run(planner: Planner) -> None:
+    long = planner.planned(cell(prompt_tokens=4000), 3)
+    assert long.settings is not None and long.shape is not None
+    assert (long.shape.prompt_tokens, long.settings.context) == (4000, 4096)
+    short = planner.planned(SPEED, 3)
+    assert short.settings is not None and short.settings.context == 2048
+
+
+class TestKey:
+    """The key changes with all that could change a result, and with nothing else."""
+
+    @pytest.fixture(autouse=True)
+    def _here(self, planner: Planner, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.chdir(ROOT)
+        self.planner = planner
+
+    def planned(self, asked: Cell = SPEED, **changes: Any) -> Planned:
+        return replace(self.planner.planned(asked, 5), **changes)
+
+    def key(self, planned: Planned | None = None, models: Any = MODELS, tasks: Any = TASKS) -> str:
+        return key(planned or self.planned(), models, tasks)
+
+    @pytest.mark.parametrize("asked", [SPEED, ITEMS, FACTS, PANEL], ids=lambda one: one.name)
+    def test_not_with_n_claim_or_cost(self, asked: Cell) -> None:
+        planned = self.planned(asked)
+        same = replace(planned, n=99, claims=("another",), seconds=9.0, memory_bytes=7, need=None)
+        assert self.key(same) == self.key(planned) == self.key(self.planned(asked))
+
+    def test_with_each_setting_and_the_shape(self) -> None:
+        planned = self.planned()
+        assert planned.settings is not None and planned.shape is not None
+        keys = {self.key(planned)}
+        for name, value in vars(planned.settings).items():
+            other = {bool: lambda v: not v, int: lambda v: v + 1, str: lambda v: v + "x"}
+            changed = replace(planned.settings, **{name: other[type(value)](value)})
+            keys.add(self.key(replace(planned, settings=changed)))
+        for name, value in vars(planned.shape).items():
+            changed_shape = replace(planned.shape, **{name: value + 1})
+            keys.add(self.key(replace(planned, shape=changed_shape)))
+        assert len(keys) == 1 + 8 + 3
+
+    def test_with_the_artifacts_bytes(self) -> None:
+        artifact = MODELS["smollm3-3b"].artifacts[0]
+        planned = self.planned(cell(model="smollm3-3b", quantisation="Q4_0"))
+        source = artifact.source.model_copy(update={"seed": 2})
+        other = replace(planned, artifact=artifact.model_copy(update={"source": source}))
+        assert self.key(other) != self.key(planned)
+
+    def test_with_the_runtimes_version(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        before = {one.name: self.key(self.planned(one)) for one in (SPEED, ITEMS, FACTS, PANEL)}
+        monkeypatch.setattr(importlib.metadata, "version", lambda name: "99.9")
+        after = {one.name: self.key(self.planned(one)) for one in (SPEED, ITEMS, FACTS, PANEL)}
+        assert [before[name] != after[name] for name in before] == [True, True, True, False]
+
+    @pytest.mark.parametrize(
+        ("asked", "name"), [(SPEED, "speed"), (ITEMS, "items"), (PANEL, "panel")]
+    )
+    def test_with_the_protocol(
+        self, asked: Cell, name: str, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        before = self.key(self.planned(asked))
+        monkeypatch.setitem(WORKLOADS, name, replace(WORKLOADS[name], protocol=99))
+        assert self.key(self.planned(asked)) != before
+
+    def test_with_the_task_and_its_scorer(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        planned = self.planned(ITEMS)
+        before = self.key(planned)
+        other = TASKS[TASK].model_copy(update={"prompt": "another"})
+        assert self.key(planned, tasks={TASK: other}) != before
+        retitled = TASKS[TASK].model_copy(update={"title": "another"})
+        assert self.key(planned, tasks={TASK: retitled}) == before
+        monkeypatch.setattr(tool_calls, "VERSION", 99)
+        assert self.key(planned) != before
+
+    def test_of_facts_with_what_is_published(self) -> None:
+        model = MODELS["smollm2-135m-instruct"]
+        other = model.model_copy(update={"checkpoint": "nobody/else"})
+        planned = self.planned(FACTS)
+        assert self.key(planned, models={model.id: other}) != self.key(planned)
+
+    def test_of_a_panel_with_the_pages_text(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(home, "root", lambda: tmp_path)
+        page = tmp_path / "pages" / "002.yaml"
+        page.parent.mkdir()
+        keys = set()
+        for text in ("one", "two"):
+            page.write_text(text)
+            keys.add(self.key(self.planned(PANEL)))
+        assert len(keys) == 2
