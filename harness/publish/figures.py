@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 
 from markupsafe import Markup
@@ -12,6 +13,11 @@ from harness.publish import charts, words
 from harness.publish.charts import Bar, Chart
 from harness.run.records import Machine
 
+_BY_CONTEXT = {
+    "bracket": "Peak memory by context length",
+    "slope": "Memory growth while a context is created",
+}
+"""The statistics whose series has a step per context length, and what its steps hold."""
 _CAUSES = {
     "fitted": "fitted",
     "out_of_memory": "did not fit: out of memory",
@@ -36,14 +42,25 @@ def table(verdict: Verdict, finding: Finding) -> Table | None:
     if not finding.series or verdict.rule is None:
         return None
     metric = METRICS[verdict.rule.metric]
-    rows = tuple((point.label, _value(metric, point), _note(point)) for point in finding.series)
-    if metric.comes_from == "memory":
-        return Table("Peak memory by context length", ("Context", "Own memory", "Result"), rows)
+    caption, heads = _captions(metric)
+    cells = [(_label(metric, one), _value(metric, one), _note(one)) for one in finding.series]
+    kept = [0]
+    if any(point.value is not None for point in finding.series):
+        kept.append(1)
+    if any(point.note for point in finding.series):
+        kept.append(2)
+    rows = tuple(tuple(row[at] for at in kept) for row in cells)
+    return Table(caption, tuple(heads[at] for at in kept), rows)
+
+
+def _captions(metric: Metric) -> tuple[str, tuple[str, str, str]]:
     if metric.comes_from is None:
-        plain = any(note for _, _, note in rows)
-        heads = ("Outcome", "Items", "Note") if plain else ("Outcome", "Items")
-        return Table("Items by outcome", heads, tuple(row[: len(heads)] for row in rows))
-    return Table("What it rests on", ("Part", "Value", "Note"), rows)
+        return "Items by outcome", ("Outcome", "Items", "Note")
+    if metric.statistic in _BY_CONTEXT:
+        return _BY_CONTEXT[metric.statistic], ("Context", "Own memory", "Result")
+    if metric.comes_from == "panel":
+        return "What each reviewer says", ("Reviewer", "Value", "Words")
+    return "Every measurement behind the figure", ("Measurement", "Value", "Note")
 
 
 def chart(verdict: Verdict, finding: Finding, name: str) -> Markup | None:
@@ -52,7 +69,7 @@ def chart(verdict: Verdict, finding: Finding, name: str) -> Markup | None:
     if rule is None or len(finding.series) < 2:
         return None
     metric = METRICS[rule.metric]
-    if metric.comes_from == "memory":
+    if metric.statistic in _BY_CONTEXT:
         return charts.draw(_memory(metric, finding, rule.conditions.memory_limit), name)
     if metric.comes_from is None:
         return charts.draw(_outcomes(metric, finding), name)
@@ -65,12 +82,12 @@ def _memory(metric: Metric, finding: Finding, limit: int | None) -> Chart:
         text = _value(metric, point)
         if point.note and point.note != "fitted":
             text = "did not fit" if point.note == "out_of_memory" else _note(point)
-        bars.append(Bar(f"{point.label} tokens", point.value, text))
-    missed = [point.label for point in finding.series if point.note == "out_of_memory"]
+        bars.append(Bar(f"{_label(metric, point)} tokens", point.value, text))
+    missed = [_label(metric, one) for one in finding.series if one.note == "out_of_memory"]
     cap = f" under a cap of {words.memory(limit)}" if limit else ""
     ends = f" Out of memory at {', '.join(missed)} tokens." if missed else ""
     return Chart(
-        "Peak memory by context length",
+        _BY_CONTEXT[metric.statistic],
         f"The process's own memory at {len(bars)} context lengths{cap}.{ends}"
         " The table beside this chart holds every figure.",
         tuple(bars),
@@ -80,7 +97,7 @@ def _memory(metric: Metric, finding: Finding, limit: int | None) -> Chart:
 
 def _outcomes(metric: Metric, finding: Finding) -> Chart:
     bars = [
-        Bar(_label(point.label), point.value, _value(metric, point)) for point in finding.series
+        Bar(_label(metric, point), point.value, _value(metric, point)) for point in finding.series
     ]
     parts = ", ".join(f"{bar.label}: {bar.text}" for bar in bars)
     return Chart("Items by outcome", f"Number of items with each outcome. {parts}.", tuple(bars))
@@ -135,14 +152,18 @@ def _speed(
 def _value(metric: Metric, point: Point) -> str:
     if point.value is None:
         return words.NO_FIGURE
-    if metric.comes_from == "memory":
+    if metric.statistic in _BY_CONTEXT:
         return words.memory(int(point.value))
-    return f"{point.value:,g}"
+    if metric.statistic in ("log_t", "paired"):
+        return metric.show(point.value)
+    return f"{point.value:,.10g}"
 
 
 def _note(point: Point) -> str:
     return _CAUSES.get(point.note, point.note)
 
 
-def _label(text: str) -> str:
-    return text.replace("_", " ")
+def _label(metric: Metric, point: Point) -> str:
+    if metric.statistic in _BY_CONTEXT and re.fullmatch("[0-9]{1,18}", point.label):
+        return f"{int(point.label):,}"
+    return point.label.replace("_", " ")

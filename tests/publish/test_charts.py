@@ -101,3 +101,17 @@ def test_speeds_are_compared_only_on_one_machine_and_between_models(tmp_path) ->
     assert "Ryzen" in table.caption and len(table.rows) == 2
     assert "synthetic weights" in table.rows[1][0] and "synthetic, 42.1" in svg
     assert figures.speeds(verdicts[:1], machines) == []
+
+
+def test_a_series_of_measurements_is_a_table_in_the_metrics_unit(tmp_path) -> None:
+    verdict = examples.speed(tmp_path)
+    table = figures.table(verdict, verdict.findings[0])
+    assert table and table.heads == ("Measurement", "Value")
+    assert table.rows[0] == ("process 1", "24.1 tokens/s")
+    assert figures.chart(verdict, verdict.findings[0], "c") is None
+
+
+def test_a_column_without_anything_is_left_out(tmp_path) -> None:
+    verdict = examples.panel(tmp_path)
+    table = figures.table(verdict, verdict.findings[0])
+    assert table and table.heads == ("Reviewer", "Words")
