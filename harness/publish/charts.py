@@ -93,26 +93,29 @@ def _spec(chart: Chart) -> dict[str, Any]:
     return spec
 
 
+def _row(at: int, bar: Bar, end: float) -> dict[str, Any]:
+    """What one bar is drawn from; the line of its text, its edges and middle in pixels."""
+    top = at * _ROW
+    return {
+        "label": _short(bar.label, _LINE - min(_VALUE, len(bar.text))),
+        "text": _short(bar.text, _VALUE),
+        "line": top + 13,
+        "top": top + 19,
+        "bottom": top + 29,
+        "middle": top + 24,
+        "zero": 0,
+        "end": end,
+        "length": bar.length or 0,
+        "low": bar.low,
+        "high": bar.high,
+    }
+
+
 def _bar_layers(chart: Chart, end: float, across: altair.Scale, down: altair.Scale) -> list[Any]:
     """Label and value on one line, the bar below it, its interval as a line over the bar."""
     import altair
 
-    rows = [
-        {
-            "label": _short(bar.label, _LINE - min(_VALUE, len(bar.text))),
-            "text": _short(bar.text, _VALUE),
-            "line": at * _ROW + 13,
-            "top": at * _ROW + 19,
-            "bottom": at * _ROW + 29,
-            "middle": at * _ROW + 24,
-            "zero": 0,
-            "end": end,
-            "length": bar.length or 0,
-            "low": bar.low,
-            "high": bar.high,
-        }
-        for at, bar in enumerate(chart.bars)
-    ]
+    rows = [_row(at, bar, end) for at, bar in enumerate(chart.bars)]
     base = altair.Chart(altair.InlineData(values=rows))
     spans = [row for row in rows if row["low"] is not None and row["high"] is not None]
     y = altair.Y("line:Q", scale=down, axis=None)
