@@ -28,10 +28,13 @@ _ALLOCATION_FAILED = (
     "out of memory",
     "not enough memory",
     "Cannot allocate memory",
+    "Memory allocation still failed",  # OpenBLAS
+    "pthread_create failed",  # no room for a stack; OpenBLAS then raises SIGINT
+    "failed to map segment from shared object",
 )
 _DETAIL_CHARACTERS = 400
 _WORDS_BYTES = 1 << 16
-_EVENT_BYTES = 16 << 20
+_EVENT_BYTES = 4 << 20
 _GRACE_SECONDS = 10.0
 
 

@@ -119,7 +119,7 @@ class Session:
         self._take_turns([*turns, *control])
         for job in (job for job in jobs if not job.interleaved):
             self._complete(job)
-            self._finish(job, session, [])
+            self._finish([job], session, [])
         self._finish_turns(turns, control, session)
         return problems
 
@@ -304,18 +304,27 @@ class Session:
         if control:
             measured = next(job for job in turns if digest(job.key, "control") == control[0].key)
             extra = [gates.control_gate(measured.journal.samples, control[0].journal.samples)]
-        for job in [*turns, *control]:
-            self._finish(job, session, extra)
+        self._finish([*turns, *control], session, extra)
 
-    def _finish(self, job: Job, session: str, extra: list[Any]) -> None:
-        """Turns a complete journal into a run; an incomplete one stays for the next session."""
+    def _finish(self, jobs: list[Job], session: str, extra: list[Any]) -> None:
+        """Turns complete journals into runs; an incomplete one stays for the next session.
+
+        All are written before the first is moved: a kill that parted a control from its cell
+        would leave it without use.
+        """
+        complete = [job for job in jobs if job.journal.samples and not job.missing]
+        runs = [self._record(job, session, extra) for job in complete]
+        for job, run in zip(complete, runs, strict=True):
+            job.journal.seal(run)
+        for job, run in zip(complete, runs, strict=True):
+            job.journal.publish(run)
+
+    def _record(self, job: Job, session: str, extra: list[Any]) -> Run:
         samples, planned = job.journal.samples, job.planned
-        if job.missing or not samples:
-            return
         cell = planned.cell
         began = samples[0].started
         runtime_name = cell.runtime or (HEADER_READER if job.artifact else None)
-        run = Run(
+        return Run(
             id=f"{began.replace(':', '').replace('-', '')}_{cell.name}"
             f"{'_control' if job.arm == 'control' else ''}_{job.key[:8]}",
             key=job.key,
@@ -338,7 +347,6 @@ class Session:
             warnings=gates.warnings(cell, samples),
             samples_sha256=hashlib.sha256(store.samples_bytes(samples)).hexdigest(),
         )
-        job.journal.finish(run)
 
 
 def _template(samples: list[Sample]) -> str | None:

@@ -73,13 +73,15 @@ class Journal:
             raise _full(error, self._path, len(line)) from error
         self.samples.append(sample)
 
-    def finish(self, run: Run) -> Path:
-        """Turns the journal into the finished run `run.id`, in one rename."""
-        raw = samples_bytes(self.samples)
+    def seal(self, run: Run) -> None:
+        """Writes all that the finished run holds, still in the journal's folder."""
         write_whole(self.folder / "run.json", to_json(run))
-        write_whole(self._path, raw)
+        write_whole(self._path, samples_bytes(self.samples))
         for left in self.folder.glob(".*.tmp"):  # by a harness that was killed here before
             left.unlink()
+
+    def publish(self, run: Run) -> Path:
+        """Turns the sealed journal into the finished run `run.id`, in one rename."""
         target = self.folder.parent.parent / run.id
         self.folder.rename(target)
         return target
