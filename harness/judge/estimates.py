@@ -104,10 +104,8 @@ def _p(rule: Rule, tails: statistics.Tails | None, holds: bool | None) -> float 
 def _wilson(claim: Claim, rule: Rule, cells: Cells) -> Reading:
     items = [sample.data for sample in cells[0][1] if isinstance(sample.data, ItemData)]
     counts = Counter(item.outcome for item in items)
-    if rule.metric == "invented_share":
-        hits = counts["invented_tool"] + counts["invented_argument"]
-    else:
-        hits = sum(1 for item in items if item.correct)
+    hit = _HITS.get(rule.metric)
+    hits = sum(1 for item in items if (hit(item) if hit else item.correct))
     series = [
         Point(label=name, value=float(count), note="") for name, count in counts.most_common()
     ]
@@ -287,6 +285,11 @@ def _nothing(reason: str, n: int = 0, series: list[Point] | None = None) -> Read
 def outcome(holds: bool | None) -> Outcome:
     return {True: "supported", False: "refuted", None: "inconclusive"}[holds]  # type: ignore[return-value]
 
+
+_HITS: dict[str, Callable[[ItemData], bool]] = {
+    "invented_share": lambda item: item.outcome in ("invented_tool", "invented_argument"),
+}
+"""What a share counts, where that is not the correct items."""
 
 _STATISTICS: dict[str, Callable[[Claim, Rule, Cells], Reading]] = {
     "log_t": _log_t,

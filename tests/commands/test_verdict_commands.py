@@ -126,8 +126,6 @@ def write(folder: Path, name: str, rates: list[float | None], session: str) -> s
         samples.append(
             Sample(index=index, started="", seconds=1, cause=cause, data=data if rate else None)
         )
-    journal = store.Journal(folder / "results" / "laptop", name)
-    journal.samples = samples
     run = Run(
         id=name,
         key=hashlib.sha256(name.encode()).hexdigest(),
@@ -150,7 +148,10 @@ def write(folder: Path, name: str, rates: list[float | None], session: str) -> s
         warnings=[],
         samples_sha256=hashlib.sha256(store.samples_bytes(samples)).hexdigest(),
     )
-    return journal.finish(run).name
+    place = folder / "results" / "laptop" / name
+    store.write_whole(place / "samples.jsonl", store.samples_bytes(samples))
+    store.write_whole(place / "run.json", store.to_json(run))
+    return name
 
 
 def test_compare_pairs_by_turn_also_where_one_failed(

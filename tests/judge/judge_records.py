@@ -174,7 +174,7 @@ def panel(*stances: str | None, tool: str = "Quill") -> PanelData:
 def write(
     results: Path, cell: Cell, data: Iterable[Data | str], *, started: str = "01", **changes: Any
 ) -> Path:
-    """A finished run of `cell`, through the journal. `started`: a day of January 2026."""
+    """The folder of a finished run of `cell`. `started`: a day of January 2026."""
     machine = changes.pop("machine", "laptop")
     found = samples(data)
     began = f"2026-01-{started}T00:00:00Z"
@@ -207,9 +207,10 @@ def write(
             **changes,
         }
     )
-    journal = store.Journal(results / machine, key)
-    journal.samples = found
-    return journal.finish(run)
+    folder = results / machine / run.id
+    store.write_whole(folder / "samples.jsonl", store.samples_bytes(found))
+    store.write_whole(folder / "run.json", store.to_json(run))
+    return folder
 
 
 def artifact(weights: Any = "real", sha256: str = SHA) -> ArtifactRecord:
