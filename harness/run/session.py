@@ -233,6 +233,7 @@ class Session:
 
     def _items(self, job: Job) -> None:
         """The items that are missing, in one worker. An item that ends its worker is recorded."""
+        before = len(job.journal.samples)
         done = tuple(sample.item for sample in job.journal.samples if sample.item is not None)
         worker = Worker(replace(job.request, skip=done), self._silence(job))
         under_way: str | None = None
@@ -252,7 +253,9 @@ class Session:
                         self._keep_item(job, under_way, began, start, data, None)
                         began, start, first, under_way = _now(), time.monotonic(), {}, None
         except WorkerError as error:
-            self._keep_item(job, under_way, began, start, None, error)
+            # Between two items nothing is lost; before the first one it would die for ever.
+            if under_way is not None or len(job.journal.samples) == before:
+                self._keep_item(job, under_way, began, start, None, error)
 
     def _keep_item(
         self,
