@@ -1,0 +1,248 @@
+"""Runtimes and workloads that misbehave on demand. Never registered outside these tests."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+import time
+from collections.abc import Iterator
+from typing import Any, NoReturn
+
+from harness.run.protocol import Channel, Request, Settings
+from harness.run.runtimes import Answer, ArtifactRefused
+
+MIB = 1 << 20
+VOCABULARY = 1000
+
+
+class Honest:
+    """Implements `harness.run.runtimes.Runtime` without a model. A token is a byte."""
+
+    def load(self, path: str, settings: Settings) -> None:
+        self._settings = settings
+
+    def create_context(self) -> None: ...
+
+    def applied(self) -> dict[str, Any]:
+        return {
+            "settings": vars(self._settings),
+            "device": "cpu",
+            "weight_buffers": {},
+            "kv_bytes": None,
+            "runtime_build": "fake",
+        }
+
+    def vocabulary(self) -> int:
+        return VOCABULARY
+
+    def evaluate(self, prompt: list[int], new_tokens: int, *, stop_at_end: bool) -> Answer:
+        return Answer(
+            tokens=[ord("x")] * new_tokens,
+            evaluated_tokens=len(prompt),
+            prefill_seconds=0.001,
+            first_token_seconds=0.002,
+            token_seconds=[0.001] * (new_tokens - 1),
+            stopped="length",
+        )
+
+    def tokenize(self, text: str) -> list[int]:
+        return list(text.encode())
+
+    def detokenize(self, tokens: list[int]) -> str:
+        return bytes(tokens).decode("utf-8", "replace")
+
+    def chat_template(self) -> str:
+        return "{% for message in messages %}{{ message.content }}{% endfor %}"
+
+    def header(self) -> dict[str, Any]:
+        return {"parameters": 1, "context_window": 1}
+
+
+class Crashes(Honest):
+    def create_context(self) -> None:
+        os.abort()
+
+
+class Slow(Honest):
+    """So that a kill can meet it at work."""
+
+    def create_context(self) -> None:
+        time.sleep(0.02)
+
+
+class WrongSettings(Honest):
+    def applied(self) -> dict[str, Any]:
+        applied = super().applied()
+        return applied | {"settings": applied["settings"] | {"threads": 64}}
+
+
+class WrongDevice(Honest):
+    def applied(self) -> dict[str, Any]:
+        return super().applied() | {"device": "gpu"}
+
+
+class ReusesPrefix(Honest):
+    """Computes each prompt once and then answers from its cache."""
+
+    _known: set[tuple[int, ...]]
+
+    def load(self, path: str, settings: Settings) -> None:
+        super().load(path, settings)
+        self._known = set()
+
+    def evaluate(self, prompt: list[int], new_tokens: int, *, stop_at_end: bool) -> Answer:
+        answer = super().evaluate(prompt, new_tokens, stop_at_end=stop_at_end)
+        if tuple(prompt) in self._known:
+            return Answer(**(vars(answer) | {"evaluated_tokens": 1}))
+        self._known.add(tuple(prompt))
+        return answer
+
+
+class Wanders(Honest):
+    """Another greedy answer in each process."""
+
+    def evaluate(self, prompt: list[int], new_tokens: int, *, stop_at_end: bool) -> Answer:
+        answer = super().evaluate(prompt, new_tokens, stop_at_end=stop_at_end)
+        return Answer(**(vars(answer) | {"tokens": [os.getpid()] * new_tokens}))
+
+
+class Nonsense(Honest):
+    """Its answer is no record."""
+
+    def applied(self) -> dict[str, Any]:
+        return {"settings": "all of them"}
+
+
+class Poisoned(Honest):
+    """Dies of the one item that holds the text in POISON."""
+
+    def evaluate(self, prompt: list[int], new_tokens: int, *, stop_at_end: bool) -> Answer:
+        if os.environ["POISON"].encode() in bytes(prompt):
+            os.abort()
+        return super().evaluate(prompt, new_tokens, stop_at_end=stop_at_end)
+
+
+class DiesLeaving(Honest):
+    """After its last answer, before it has said that it was the last."""
+
+    def __del__(self) -> None:
+        os.abort()
+
+
+RUNTIMES = (
+    Honest,
+    Crashes,
+    Slow,
+    WrongSettings,
+    WrongDevice,
+    ReusesPrefix,
+    Wanders,
+    Nonsense,
+    Poisoned,
+    DiesLeaving,
+)
+
+
+# Workloads: `measure(request, channel)` in a worker, as in harness.run.workloads.
+
+Data = Iterator[dict[str, Any]]
+
+
+def answers(request: Request, channel: Channel) -> Data:
+    yield {"pid": os.getpid()}
+
+
+def aborts(request: Request, channel: Channel) -> Data:
+    yield {"pid": os.getpid()}
+    os.abort()
+
+
+def exits(request: Request, channel: Channel) -> Data:
+    yield {"pid": os.getpid()}
+    sys.exit(3)
+
+
+def leaves_silently(request: Request, channel: Channel) -> Data:
+    yield {"pid": os.getpid()}
+    os._exit(0)
+
+
+def is_killed(request: Request, channel: Channel) -> Data:
+    yield {"pid": os.getpid()}
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+def dies_of_a_nameless_signal(request: Request, channel: Channel) -> Data:
+    yield {"pid": os.getpid()}
+    os.kill(os.getpid(), signal.SIGRTMIN + 6)
+
+
+def raises(request: Request, channel: Channel) -> Data:
+    yield {"pid": os.getpid()}
+    raise RuntimeError(request.artifact)
+
+
+def refuses(request: Request, channel: Channel) -> Data:
+    yield {"pid": os.getpid()}
+    raise ArtifactRefused(request.artifact)
+
+
+def hangs(request: Request, channel: Channel) -> Data:
+    yield {"pid": os.getpid()}
+    hang()
+
+
+def hangs_with_a_child(request: Request, channel: Channel) -> Data:
+    """The child keeps the pipe open, whatever becomes of its parent."""
+    child = os.fork()
+    if not child:
+        hang()
+    yield {"pid": child}
+    os.abort()
+
+
+def hang() -> NoReturn:
+    while True:
+        signal.pause()
+
+
+def floods_the_log(request: Request, channel: Channel) -> Data:
+    yield {"pid": os.getpid()}
+    while True:
+        os.write(1, b"x" * MIB)
+
+
+def floods_the_pipe(request: Request, channel: Channel) -> Data:
+    yield {"pid": os.getpid()}
+    while True:
+        os.write(int(sys.argv[1]), b"x" * MIB)
+
+
+def talks_nonsense(request: Request, channel: Channel) -> Data:
+    yield {"pid": os.getpid()}
+    os.write(int(sys.argv[1]), b"GGML_ASSERT: never\n")
+    hang()
+
+
+def allocates(request: Request, channel: Channel) -> Data:
+    """As many MiB of its own as `limit` says."""
+    channel.phase("import")
+    kept = [b"x" * MIB for _ in range(int(str(request.limit)))]
+    channel.phase("end")
+    yield {"pid": os.getpid(), "mebibytes": len(kept)}
+
+
+def fails_to_allocate(request: Request, channel: Channel) -> Data:
+    kept = bytearray(1 << 60)
+    yield {"pid": len(kept)}
+
+
+def loads(request: Request, channel: Channel) -> Data:
+    """Everything that a hostile file can reach, short of evaluating a prompt."""
+    from harness.run.workloads import make_runtime
+
+    runtime = make_runtime(request)
+    runtime.load(str(request.artifact), request.need_settings())
+    runtime.create_context()
+    yield {"header": runtime.header(), "ids": runtime.tokenize("two words")}
