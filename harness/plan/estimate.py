@@ -16,7 +16,7 @@ from harness.plan.cells import Cell
 from harness.run.protocol import Shape
 
 SAMPLE_BUDGET_SECONDS = 30.0
-PROBE_SHAPE = Shape(prompt_tokens=64, new_tokens=8, repeats=1)
+PROBE_SHAPE = Shape(prompt_tokens=64, new_tokens=8, repeats=2)
 SHAPES = (Shape(512, 128, 3), Shape(512, 128, 1), Shape(256, 32, 1), Shape(128, 16, 1))
 """From the most telling to the quickest; the plan takes the first that fits the budget."""
 
