@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from statistics import NormalDist, fmean, stdev
 
 LEVEL = 0.95
-SAME_LEVEL = 1 - 2 * (1 - LEVEL)
+SAME_LEVEL = 0.90
 """An interval at this level lies inside a margin exactly where TOST at 1 - LEVEL says so."""
 
 Tails = Callable[[float], tuple[float, float]]

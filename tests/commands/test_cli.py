@@ -208,16 +208,16 @@ def test_ctrl_c_is_130_without_a_traceback(
 def test_a_reader_who_leaves_hears_no_complaint(words: list[str], verified: Path) -> None:
     reader, writer = os.pipe()
     os.close(reader)
-    done = harness(verified, *words, stdout=writer)
+    done = harness(verified, *words, stdout=writer, PYTHONUNBUFFERED="")
     os.close(writer)
     assert (done.returncode, done.stderr) == (0, "")
 
 
 def test_a_terminal_without_dashes_and_quotes_still_gets_the_list(verified: Path) -> None:
     plain = {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}
-    done = harness(verified, "claims", "--json", **plain)
+    done = harness(verified, "claims", **plain)
     assert (done.returncode, done.stderr) == (0, "")
-    assert len(json.loads(done.stdout)) > 50
+    assert "?" in done.stdout and len(done.stdout.splitlines()) > 50
 
 
 class TestPlace:

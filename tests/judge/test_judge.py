@@ -230,8 +230,8 @@ def test_many_claims_of_a_page_share_one_error_rate(tmp_path: Path) -> None:
 def test_claims_of_other_pages_facts_and_bad_runs_are_no_part_of_it(tmp_path: Path) -> None:
     write(tmp_path, cell(), NEAR)
     write(tmp_path, cell(PANEL), [records.panel(*["ship"] * 4)])
-    write(tmp_path, cell(PAIR), NEAR, session="a", started="02", gates=[FAILED])
-    others = [near(19.8, "901-1", "901"), PANEL, SMALL]
+    run_all(tmp_path, PAIR, NEAR, NEAR[::-1], started="02", gates=[FAILED])
+    others = [near(19.8, "901-1", "901"), PANEL, SMALL, PAIR]
     assert judge.judge(tmp_path, [near(19.8, "900-1"), *others], {})[0].outcome == "supported"
 
 
