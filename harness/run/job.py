@@ -51,14 +51,15 @@ class Job:
         return max(0, self.planned.n - len(self.journal.samples))
 
     @property
-    def interleaved(self) -> bool:
-        workload = self.planned.cell.workload
-        return workload is not None and WORKLOADS[workload].interleaved
-
-    @property
     def silence(self) -> float:
         """Seconds without a word after which a worker counts as hung."""
         return max(60.0, 10 * self.planned.seconds / self.planned.n)
+
+
+def takes_turns(planned: Planned) -> bool:
+    """Whether the cell's processes take turns with those of other cells."""
+    workload = planned.cell.workload
+    return workload is not None and WORKLOADS[workload].interleaved
 
 
 def make(
@@ -174,7 +175,8 @@ def _harness() -> HarnessRecord:
     def git(*arguments: str) -> str | None:
         try:
             done = subprocess.run(
-                ["git", "-C", str(home.root()), *arguments],
+                # Without a lock: a kill meanwhile must not leave one in the user's checkout.
+                ["git", "--no-optional-locks", "-C", str(home.root()), *arguments],
                 capture_output=True,
                 text=True,
                 check=True,
