@@ -44,8 +44,9 @@ sys.exit(bool(one.run(plan)))
 def worker_of(pid: int) -> int | None:
     """The worker that the session has at this moment."""
     with suppress(OSError):
-        found = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
-        return int(found[0]) if found else None
+        for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split():
+            if b"harness.run.worker" in Path(f"/proc/{child}/cmdline").read_bytes():
+                return int(child)
     return None
 
 
@@ -124,6 +125,10 @@ def wait_for_end(pid: int, seconds: float) -> None:
 def check_finished(results: Path) -> None:
     assert len(runs(results)) == 5  # four cells and the control
     for folder, run in store.runs(results):
-        assert [sample.index for sample in samples(results, run)] == [0, 1, 2]
+        taken = samples(results, run)
+        assert [sample.index for sample in taken] == list(range(run.samples))
+        before_first_item = [one for one in taken if run.task and one.item is None]
+        assert all(sample.cause == "crashed" for sample in before_first_item)
+        assert len(taken) - len(before_first_item) == 3 or run.failed
         assert sorted(path.name for path in folder.iterdir()) == ["run.json", "samples.jsonl"]
     assert not list(results.glob("*/.partial/*/samples.jsonl"))

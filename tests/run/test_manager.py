@@ -3,6 +3,8 @@ from __future__ import annotations
 import re
 import signal
 import socket
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -111,14 +113,12 @@ def test_no_worker_survives_its_harness(end: signal.Signals) -> None:
 
 
 def test_a_worker_whose_parent_died_before_it_started_does_nothing() -> None:
-    orphan = script(
-        "import os, sys; sys.argv = ['worker', '1', '1']; "
-        "from harness.run.worker import main; main()"
-    )
-    assert orphan.wait(PATIENCE) == 1
-    assert first_line(orphan) == ""
-    if orphan.stdout:
-        orphan.stdout.close()
+    request = fake("answers").to_json() + "\n"
+    command = [sys.executable, "-m", "harness.run.worker", "1", "1"]
+    orphan = subprocess.run(command, input=request, capture_output=True, text=True)
+    assert orphan.returncode == 1
+    assert orphan.stdout == ""
+    assert "the parent is gone" in orphan.stderr
 
 
 def open_descriptors() -> int:
