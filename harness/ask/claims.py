@@ -83,6 +83,13 @@ class Rule(Row):
     @model_validator(mode="after")
     def _complete(self) -> Self:
         metric, on = METRICS[self.metric], self.conditions
+        exact = metric.statistic in ("exact", "bounds")
+        if metric.statistic != "exact" and isinstance(self.threshold, bool | str):
+            raise ValueError(f"{metric.name} is a number, and so is its threshold")
+        if self.op == "==" and not exact:
+            raise ValueError(f"{metric.name} is measured and never equal to a number: use 'same'")
+        if len(on.contexts) > 1 and metric.statistic not in ("slope", "bracket"):
+            raise ValueError(f"{metric.name} is measured at one context")
         if (self.op == "same") != (self.margin is not None):
             raise ValueError("'same' needs a margin, and nothing else takes one")
         if (metric.comes_from is None) != (on.task is not None):
@@ -130,7 +137,7 @@ class Claim(Row):
 
 
 class _File(Row):
-    page: str
+    page: str = Field(pattern=r"^[a-z0-9][a-z0-9-]*$")
     claims: list[Claim]
 
 

@@ -21,7 +21,7 @@ from harness.errors import HarnessError, WorkerError
 from harness.plan.cells import digest
 from harness.plan.planner import Planned, key
 from harness.run import gates, noise, store
-from harness.run.job import Job, make, now, record
+from harness.run.job import Job, make, now, record, takes_turns
 from harness.run.limit import cap
 from harness.run.machine import describe
 from harness.run.manager import Worker
@@ -49,18 +49,31 @@ class Session:
         store.write_machine(self.results, self.machine)
 
     def pending(self, planned: list[Planned]) -> list[Planned]:
-        """What can run here and is not on disk yet as a valid run of this machine."""
-        stored = [
-            run
+        """What can run here and is not on disk yet as a valid run of this machine.
+
+        Timed cells of one claim are compared with each other: they share a session or run again.
+        """
+        able = [one for one in planned if not one.problem]
+        sessions = [self._sessions(one) for one in able]
+        again = {at for at, found in enumerate(sessions) if not found}
+        for claim in {name for one in able for name in one.claims}:
+            pair = [at for at, one in enumerate(able) if claim in one.claims and takes_turns(one)]
+            if len(pair) > 1 and not set.intersection(*(sessions[at] for at in pair)):
+                again.update(pair)
+        return [able[at] for at in sorted(again)]
+
+    def _sessions(self, planned: Planned) -> set[str]:
+        """The sessions in which this machine ran the cell whole and validly."""
+        name = key(planned, self.models, self.tasks)
+        return {
+            run.session
             for _, run in store.runs(self.results)
-            if run.machine == self.machine.id and run.valid and run.arm == "measured"
-        ]
-
-        def finished(one: Planned) -> bool:
-            name = key(one, self.models, self.tasks)
-            return any(run.key == name and run.samples >= one.n for run in stored)
-
-        return [one for one in planned if not one.problem and not finished(one)]
+            if run.machine == self.machine.id
+            and run.key == name
+            and run.samples >= planned.n
+            and run.valid
+            and run.arm == "measured"
+        }
 
     def run(self, planned: list[Planned]) -> list[str]:
         """Runs what is pending; returns what could not be run, with the reason.
@@ -74,14 +87,13 @@ class Session:
                 jobs.append(make(one, self.models, self.tasks, self._folder, self.offline))
             except HarnessError as error:
                 problems.append(f"{one.cell.name}: {error}")
-        session = digest(sorted(job.key for job in jobs))[:12]
-        turns = [job for job in jobs if job.interleaved]
+        turns = [job for job in jobs if takes_turns(job.planned)]
         control = self._control(turns)
         self._take_turns([*turns, *control])
-        for job in (job for job in jobs if not job.interleaved):
+        for job in (job for job in jobs if not takes_turns(job.planned)):
             self._complete(job)
-            self._finish([job], session, [])
-        self._finish_turns(turns, control, session)
+            self._finish([job], [])
+        self._finish_turns(turns, control)
         return problems
 
     def _control(self, turns: list[Job]) -> list[Job]:
@@ -207,20 +219,23 @@ class Session:
         )
         self.say(text, job.planned.seconds / n)
 
-    def _finish_turns(self, turns: list[Job], control: list[Job], session: str) -> None:
+    def _finish_turns(self, turns: list[Job], control: list[Job]) -> None:
         extra = []
         if control:
             measured = next(job for job in turns if digest(job.key, "control") == control[0].key)
             extra = [gates.control_gate(measured.journal.samples, control[0].journal.samples)]
-        self._finish([*turns, *control], session, extra)
+        self._finish([*turns, *control], extra)
 
-    def _finish(self, jobs: list[Job], session: str, extra: list[Any]) -> None:
+    def _finish(self, jobs: list[Job], extra: list[Any]) -> None:
         """Turns complete journals into runs; an incomplete one stays for the next session.
 
         All are written before the first is moved: a kill that parted a control from its cell
         would leave it without use.
         """
         complete = [job for job in jobs if job.journal.samples and not job.missing]
+        # From what is on disk, so that a session that was killed and went on has one name.
+        began = min((job.journal.samples[0].started for job in complete), default="")
+        session = digest(began, sorted(job.key for job in complete))[:12]
         runs = [record(job, self.machine.id, session, extra) for job in complete]
         for job, run in zip(complete, runs, strict=True):
             job.journal.seal(run)

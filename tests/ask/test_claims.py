@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
+from pydantic import ValidationError
 
 from harness.ask import claims, models, pages
-from harness.ask.claims import Claim, parse_bytes
+from harness.ask.claims import Claim, Rule, parse_bytes
 from harness.ask.pages import Page
 from harness.errors import BadFile, UnknownName
 from harness.metrics import METRICS
@@ -214,3 +216,26 @@ def test_two_claims_with_one_id_are_refused(tmp_path: Path) -> None:
     written(tmp_path, GOOD, "a.yaml")
     with pytest.raises(BadFile, match=r"b\.yaml: id: 'a' is taken by another claim"):
         claims.load(written(tmp_path, GOOD, "b.yaml"))
+
+
+@pytest.mark.parametrize(
+    ("rule", "complaint"),
+    [
+        ({"metric": "decode_rate", "op": "==", "threshold": 20}, "use 'same'"),
+        ({"metric": "decode_rate", "op": ">=", "threshold": "fast"}, "is a number"),
+        ({"metric": "decode_rate", "op": ">=", "threshold": True}, "is a number"),
+        (
+            {
+                "metric": "anonymous_peak",
+                "op": "<=",
+                "threshold": 1,
+                "conditions": {"quantisation": "Q4_0", "contexts": [2048, 4096]},
+            },
+            "at one context",
+        ),
+    ],
+)
+def test_a_rule_that_no_sample_can_meet_is_refused(rule: dict[str, Any], complaint: str) -> None:
+    whole = {"why": "why", "n": 3, "conditions": {"quantisation": "Q4_0"}} | rule
+    with pytest.raises(ValidationError, match=complaint):
+        Rule.model_validate(whole)

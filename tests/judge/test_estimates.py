@@ -56,8 +56,6 @@ def pairs(above: list[Any], below: list[Any], **rule: Any) -> Reading:
         ("same", 20, 0.05, True),
         ("same", 25, 0.05, False),
         ("same", 21, 0.05, None),  # the lower bound, 19.95, lies in the interval
-        ("==", 21, None, False),
-        ("==", 20, None, None),  # no interval with a width is one number
     ],
 )
 def test_a_whole_interval_decides(

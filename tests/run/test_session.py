@@ -138,6 +138,22 @@ def test_a_cell_that_wants_more_samples_and_an_invalid_one_run_again(
         assert session(tmp_path).pending([replace(plan[0], n=more)])
 
 
+def test_cells_of_one_claim_that_were_timed_apart_run_again_together(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    quiet(monkeypatch)
+    cells = ((cell("load", "Honest"), 2), (cell("load", "Honest", page_cache="cold"), 2))
+    plan = planned(session(tmp_path), *cells)
+    for one in plan:
+        session(tmp_path).run([one])
+    apart = [replace(one, claims=(one.cell.name,)) for one in plan]
+    assert session(tmp_path).pending(apart) == []
+    pair = [replace(one, claims=("pair",)) for one in plan]
+    assert session(tmp_path).pending(pair) == pair
+    session(tmp_path).run(pair)
+    assert session(tmp_path).pending(pair) == []
+
+
 def quiet(monkeypatch: pytest.MonkeyPatch) -> None:
     """Steal and pressure of a busy machine would make a run invalid, and run it again."""
     monkeypatch.setattr("harness.run.gates.STEAL", (1.0, 1.0))
