@@ -12,6 +12,7 @@ import os
 import re
 import threading
 import time
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -28,31 +29,30 @@ class Watch:
         # statm costs a fifth of what status costs, and the poll must stay below 1% of a core.
         self._statm = os.open(self._proc / "statm", os.O_RDONLY)
         self._done = False
-        # The peak of the phase under way. A new phase brings a new list, so that a poll which was
-        # already reading when it began still lands in the old one: no lock in the poll.
-        self._peak = [0]
+        # What the poll read in the phase under way, as it came: it is understood when the phase
+        # ends. A new phase brings a new list, so that the poll needs no lock.
+        self._seen: list[bytes] = []
+        self._stamps: list[float] = []
         self._phase: str | None = None
         self._phases: list[dict[str, Any]] = []
-        self._polls, self._gap, self._cpu = 0, 0.0, 0.0
+        self._cpu = 0.0
         self._began = self._entered = time.monotonic()
         self._faults = 0
         self._thread = threading.Thread(target=self._poll, daemon=True)
         self._thread.start()
 
     def _poll(self) -> None:
-        sleep, now, before, gap = time.sleep, time.monotonic, time.monotonic(), 0.0
+        # As little as can be: each poll wakes up with cold caches, and pays for all it touches.
+        sleep, read, now, file = time.sleep, os.pread, time.monotonic, self._statm
+        stamp = self._stamps.append
         while not self._done:
             sleep(INTERVAL_SECONDS)
-            peak = self._peak
-            anonymous = self._anonymous()
-            if not anonymous:  # gone, or a zombie
+            try:
+                self._seen.append(read(file, 128, 0))
+            except OSError:  # gone
                 break
-            if anonymous > peak[0]:
-                peak[0] = anonymous
-            self._polls += 1
-            moment = now()
-            gap, before = max(gap, moment - before), moment
-        self._gap, self._cpu = gap, time.thread_time()
+            stamp(now())
+        self._cpu = time.thread_time()
 
     def enter(self, phase: str | None) -> None:
         """Closes the phase under way and opens the next. The worker stands still meanwhile."""
@@ -60,7 +60,7 @@ class Watch:
             self._close()
             # 5 resets VmHWM to what is resident now (proc_pid_clear_refs(5)).
             (self._proc / "clear_refs").write_text("5")
-        self._peak = [self._anonymous() or 0]
+        self._seen = []
         self._phase, self._entered = phase, time.monotonic()
         self._faults = self._major_faults()
 
@@ -74,9 +74,12 @@ class Watch:
         seconds = max(time.monotonic() - self._began, 1e-9)
         sampler = {
             "interval_seconds": INTERVAL_SECONDS,
-            "polls": self._polls,
+            "polls": len(self._stamps),
             "cpu_share": self._cpu / seconds,
-            "longest_gap_seconds": self._gap,
+            "longest_gap_seconds": max(
+                (after - before for before, after in pairwise([self._began, *self._stamps])),
+                default=0.0,
+            ),
         }
         return self._phases, sampler
 
@@ -87,7 +90,7 @@ class Watch:
         name, self._phase = self._phase, None
         status = _kib_fields((self._proc / "status").read_text())
         rollup = _kib_fields((self._proc / "smaps_rollup").read_text())
-        peak = max(self._peak[0], status.get("RssAnon", 0))
+        peak = max([status["RssAnon"], *map(_anonymous, self._seen)])
         self._phases.append(
             {
                 "name": name,
@@ -102,20 +105,18 @@ class Watch:
             }
         )
 
-    def _anonymous(self) -> int | None:
-        """Resident less shared pages (proc_pid_statm(5)): what status calls RssAnon."""
-        try:
-            _, resident, shared, _ = os.pread(self._statm, 128, 0).split(maxsplit=3)
-        except (OSError, ValueError):
-            return None
-        return (int(resident) - int(shared)) * _PAGE
-
     def _major_faults(self) -> int:
         try:
             # After the command in brackets: state ppid .. minflt cminflt majflt (proc_pid_stat(5)).
             return int((self._proc / "stat").read_text().rpartition(")")[2].split()[9])
         except OSError:
             return 0
+
+
+def _anonymous(statm: bytes) -> int:
+    """Resident less shared pages (proc_pid_statm(5)), in bytes: what status calls RssAnon."""
+    _, resident, shared, _ = statm.split(maxsplit=3)
+    return (int(resident) - int(shared)) * _PAGE
 
 
 def _kib_fields(text: str) -> dict[str, int]:

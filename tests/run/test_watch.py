@@ -114,9 +114,9 @@ def test_a_peak_belongs_to_its_phase_alone(tmp_path: Path) -> None:
 
 def polled(watch: Watch, times: int = 3) -> None:
     """Waits until the watch has looked `times` more."""
-    until = watch._polls + times
+    until = len(watch._stamps) + times
     moment = threading.Event()
-    while watch._polls < until:
+    while len(watch._stamps) < until:
         moment.wait(0.002)
 
 
