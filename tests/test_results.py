@@ -1,0 +1,62 @@
+"""The records in results/: of a real run, whole, and the source of the verdicts beside them."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from pathlib import Path
+
+from harness.ask import claims, models
+from harness.judge import judge
+from harness.judge.verdicts import Verdict
+from harness.run import store
+
+ROOT = Path(__file__).parent.parent
+RESULTS = ROOT / "results"
+
+
+def _stored() -> list[Verdict]:
+    return judge.read(RESULTS, claims.load(ROOT / "claims").values())
+
+
+def test_every_run_reads_and_has_the_samples_it_was_written_with() -> None:
+    runs = list(store.runs(RESULTS))
+    assert runs
+    for folder, run in runs:
+        samples = store.read_samples(folder)
+        assert len(samples) == run.samples
+        assert sum(1 for sample in samples if sample.cause) == run.failed
+        assert run.machine == folder.parent.name
+        assert run.id == folder.name
+
+
+def test_verdicts_follow_from_the_records_byte_for_byte() -> None:
+    known = models.load(ROOT / "models.yaml")
+    for verdict in judge.judge(RESULTS, claims.load(ROOT / "claims").values(), known):
+        path = RESULTS / "verdicts" / verdict.claim.page / f"{verdict.claim.id}.json"
+        assert path.read_bytes() == store.to_json(verdict), f"{path.name}: run harness judge"
+
+
+def test_every_figure_rests_on_evidence_that_is_here() -> None:
+    for verdict in _stored():
+        for finding in verdict.findings:
+            assert finding.evidence
+            for evidence in finding.evidence:
+                raw = (RESULTS / evidence.path).read_bytes()
+                assert hashlib.sha256(raw).hexdigest() == evidence.sha256
+            if finding.estimate is not None:
+                assert finding.n > 0
+
+
+def test_synthetic_weights_feed_no_verdict_on_accuracy() -> None:
+    for verdict in _stored():
+        for finding in verdict.findings:
+            if verdict.rule and verdict.rule.conditions.task:
+                assert finding.weights == "real"
+
+
+def test_ten_claims_and_more_have_a_verdict_and_the_machine_is_described() -> None:
+    decided = [one for one in _stored() if one.outcome in ("supported", "refuted")]
+    assert len(decided) >= 10
+    for machine in store.machines(RESULTS):
+        assert json.loads((RESULTS / machine.id / "machine.json").read_bytes())["processor"]
