@@ -18,6 +18,8 @@ class Metric:
     """One quantity. `comes_from` names the workload that yields it; None means a task."""
 
     name: str
+    label: str
+    """What a reader of a page is shown instead of the name."""
     unit: str
     better: Literal["higher", "lower"] | None
     comes_from: str | None
@@ -77,6 +79,7 @@ _FACT = "whether the published document is right"
 _ROWS = (
     Metric(
         "prefill_rate",
+        "prefill rate",
         "tokens/s",
         "higher",
         "speed",
@@ -88,6 +91,7 @@ _ROWS = (
     ),
     Metric(
         "decode_rate",
+        "decode rate",
         "tokens/s",
         "higher",
         "speed",
@@ -99,6 +103,7 @@ _ROWS = (
     ),
     Metric(
         "decode_ratio",
+        "ratio of decode rates",
         "ratio",
         "higher",
         "speed",
@@ -110,6 +115,7 @@ _ROWS = (
     ),
     Metric(
         "time_to_first_token",
+        "time to first token",
         "s",
         "lower",
         "speed",
@@ -120,6 +126,7 @@ _ROWS = (
     ),
     Metric(
         "inter_token_p50",
+        "median time between tokens",
         "s",
         "lower",
         "speed",
@@ -130,6 +137,7 @@ _ROWS = (
     ),
     Metric(
         "inter_token_p90",
+        "time between tokens, 90th percentile",
         "s",
         "lower",
         "speed",
@@ -140,6 +148,7 @@ _ROWS = (
     ),
     Metric(
         "inter_token_p99",
+        "time between tokens, 99th percentile",
         "s",
         "lower",
         "speed",
@@ -150,6 +159,7 @@ _ROWS = (
     ),
     Metric(
         "load_time",
+        "load time",
         "s",
         "lower",
         "load",
@@ -161,6 +171,7 @@ _ROWS = (
     ),
     Metric(
         "anonymous_peak",
+        "peak of its own memory",
         "bytes",
         "lower",
         "memory",
@@ -172,6 +183,7 @@ _ROWS = (
     ),
     Metric(
         "resident_peak",
+        "peak of resident memory",
         "bytes",
         "lower",
         "memory",
@@ -182,6 +194,7 @@ _ROWS = (
     ),
     Metric(
         "kv_bytes_per_token",
+        "KV cache per token",
         "bytes",
         "lower",
         "memory",
@@ -193,6 +206,7 @@ _ROWS = (
     ),
     Metric(
         "largest_context",
+        "largest context that fits",
         "tokens",
         "higher",
         "memory",
@@ -205,6 +219,7 @@ _ROWS = (
     ),
     Metric(
         "tool_call_accuracy",
+        "share of calls exactly right",
         "share",
         "higher",
         None,
@@ -215,6 +230,7 @@ _ROWS = (
     ),
     Metric(
         "invented_share",
+        "share that invents a tool or argument",
         "share",
         "lower",
         None,
@@ -224,6 +240,7 @@ _ROWS = (
         "wrong values of arguments that do exist; a model that makes no call invents nothing",
     ),
     Metric(
+        "parameters",
         "parameters",
         "count",
         None,
@@ -235,6 +252,7 @@ _ROWS = (
     ),
     Metric(
         "context_window",
+        "context window",
         "tokens",
         "higher",
         "facts",
@@ -243,9 +261,12 @@ _ROWS = (
         "longest context that the published configuration gives",
         "quality at that length",
     ),
-    Metric("licence", "name", None, "facts", "exact", _plain, "licence identifier", _FACT),
+    Metric(
+        "licence", "licence", "name", None, "facts", "exact", _plain, "licence identifier", _FACT
+    ),
     Metric(
         "open_weights",
+        "weights published",
         "yes or no",
         None,
         "facts",
@@ -256,6 +277,7 @@ _ROWS = (
     ),
     Metric(
         "panel_share",
+        "share of reviewers who say ship",
         "share",
         None,
         "panel",

@@ -44,6 +44,7 @@ class Case:
     machine: str | None
     runs: tuple[Stored, ...]
     reading: Reading
+    failed: int
     problem: str | None
     """Why the evidence does not count: a failed gate, too few samples, arms of two sessions."""
 
@@ -130,7 +131,15 @@ def _case(
 ) -> Case:
     cells = [(one.run.cell, _planned(samples.of(one), rule)) for one in runs]
     reading = estimates.read(claim, rule, cells)
-    return Case(claim, rule, machine, runs, reading, _problem(rule, runs))
+    failed = sum(_failed(samples.of(one), rule) for one in runs)
+    return Case(claim, rule, machine, runs, reading, failed, _problem(rule, runs))
+
+
+def _failed(samples: Sequence[Sample], rule: Rule) -> int:
+    """Samples without data; where the rule asks what fits, running out of memory is an answer."""
+    bracket = METRICS[rule.metric].statistic == "bracket"
+    causes = [sample.cause for sample in samples if sample.cause]
+    return sum(1 for cause in causes if not (bracket and cause == "out_of_memory"))
 
 
 def _planned(samples: list[Sample], rule: Rule) -> list[Sample]:
@@ -242,7 +251,7 @@ def _finding(results: Path, case: Case) -> Finding:
         interval=_rounded_interval(reading.interval),
         n=reading.n,
         planned=case.rule.n,
-        failed=sum(run.failed for run in runs),
+        failed=case.failed,
         p_value=None if p is None else float(f"{p:.3g}"),
         weights=("synthetic" if synthetic else "real") if artifacts else None,
         runtime=last.runtime,

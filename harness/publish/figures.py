@@ -138,7 +138,7 @@ def _speed(
     metric, span = METRICS[rule.metric], found.interval
     size = f"{shape.prompt_tokens} prompt tokens, {shape.new_tokens} new tokens"
     ran = f"{runtime.name} {runtime.version} on {runtime.device}"
-    key = (words.metric_words(metric), words.machine_of(found, machines), ran, size)
+    key = (metric.label, words.machine_of(found, machines), ran, size)
     label = " ".join(filter(None, (subject.checkpoint, subject.quantisation)))
     short = " ".join(filter(None, (subject.checkpoint.rpartition("/")[2], subject.quantisation)))
     text, ends = words.figure(metric, found)

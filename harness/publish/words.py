@@ -95,11 +95,6 @@ def count(finding: Finding) -> str:
     return f"n = {finding.n} of {finding.planned}{failed}"
 
 
-def metric_words(metric: Metric) -> str:
-    """`decode rate` for `decode_rate`."""
-    return metric.name.replace("_", " ")
-
-
 def rule(found: Rule) -> str:
     """The rule as one sentence."""
     metric = METRICS[found.metric]
@@ -107,7 +102,7 @@ def rule(found: Rule) -> str:
     compare = {">=": f"at least {limit}", "<=": f"at most {limit}", "==": f"exactly {limit}"}
     if found.op == "same":
         compare["same"] = f"within {(found.margin or 0) * 100:g}% of {limit}"
-    return f"True if {metric_words(metric)} is {compare[found.op]}."
+    return f"True if {metric.label} is {compare[found.op]}."
 
 
 def is_day(text: str | None) -> bool:

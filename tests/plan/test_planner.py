@@ -49,8 +49,8 @@ def test_a_cell_that_claims_share_runs_once_with_the_largest_n(
     assert rate.rule is not None
     few = rate.model_copy(update={"rule": rate.rule.model_copy(update={"n": 3})})
     plan = planner.plan([few, first])
-    assert [(one.n, one.claims) for one in plan.cells] == [(8, ("smoke-rate", "smoke-first"))]
-    assert planner.plan([first, few]).cells[0].n == 8
+    assert [(one.n, one.claims) for one in plan.cells] == [(6, ("smoke-rate", "smoke-first"))]
+    assert planner.plan([first, few]).cells[0].n == 6
 
 
 def test_every_claim_is_planned_and_no_cell_twice(

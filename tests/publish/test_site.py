@@ -133,7 +133,7 @@ def test_the_pages_own_text_is_whole(site: Path) -> None:
         "41.2 to 43.0 tokens/s (95% interval, n = 8 of 8)",
         "n = 7 of 8, 1 failed",
         "synthetic weights: valid for memory and speed, not for quality",
-        "True if largest context is at least 32,768 tokens.",
+        "True if largest context that fits is at least 32,768 tokens.",
         "did not fit: out of memory",
         "AMD Ryzen 7 7840U, 8 cores (16 threads), 32.00 GiB, Debian GNU/Linux 12",
         "llama.cpp b6321",
