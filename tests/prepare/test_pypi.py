@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import io
+import shutil
 import signal
 import socket
 import subprocess
 import sys
 import tarfile
+import threading
 from collections.abc import Callable
 from pathlib import Path
 
@@ -207,6 +209,24 @@ def test_a_data_wheel_stays_whole(
     assert files(cache) == [row.wheel]
     unplug(monkeypatch)
     assert pypi.fetch_wheel(*facts, wheel_bytes=2000, offline=True) == path
+
+
+def test_pip_may_remove_what_is_being_counted(tmp_path: Path) -> None:
+    kept = tmp_path / "kept.whl"
+    kept.write_bytes(CONTENT)
+
+    def come_and_go() -> None:
+        for turn in range(400):
+            scratch = tmp_path / f"pip-unpack-{turn}"
+            scratch.mkdir()
+            (scratch / "a.whl").write_bytes(b"half")
+            shutil.rmtree(scratch)
+
+    pip = threading.Thread(target=come_and_go)
+    pip.start()
+    while pip.is_alive():
+        assert pypi._wheel_bytes(tmp_path) == len(CONTENT)
+    pip.join()
 
 
 def _index_answers() -> bool:

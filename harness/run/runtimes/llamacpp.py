@@ -1,8 +1,10 @@
 """llama.cpp through llama-cpp-python's low-level API.
 
 Does not guarantee the speed of the high-level `Llama` class: that one is slower. Sampling is
-llama.cpp's own greedy sampler; no logits reach Python. The KV cache is cleared before each prompt
-and found empty, or the sample fails.
+greedy: NumPy's argmax over llama.cpp's own buffer of logits, of which nothing is copied. It takes
+0.05 ms for 49,152 tokens where llama.cpp's greedy sampler, which first lists all of them, takes
+0.11. Of equal logits the first wins, as there. The KV cache is cleared before each prompt and found
+empty, or the sample fails.
 """
 
 from __future__ import annotations
@@ -14,11 +16,13 @@ from itertools import pairwise
 from typing import Any
 
 import llama_cpp as api
+import numpy as np
 
 from harness.run.protocol import Settings
 from harness.run.runtimes import Answer, ArtifactRefused
 
 _MIB = 1 << 20
+Logits = np.ndarray[tuple[int], np.dtype[np.float32]]
 _F16 = 1  # GGML_TYPE_F16
 
 
@@ -62,9 +66,6 @@ class LlamaCpp:
             raise ArtifactRefused(self._last_words())
         self._context = context
         self._memory = api.llama_get_memory(context)
-        chain = api.llama_sampler_chain_init(api.llama_sampler_chain_default_params())
-        api.llama_sampler_chain_add(chain, api.llama_sampler_init_greedy())
-        self._sampler = chain
 
     def evaluate(self, prompt: list[int], new_tokens: int, *, stop_at_end: bool) -> Answer:
         self._forget()
@@ -73,9 +74,8 @@ class LlamaCpp:
         arrays = [(api.llama_token * len(batch))(*batch) for batch in batches]
         next_token = (api.llama_token * 1)()
         step = api.llama_batch_get_one(next_token, 1)  # for all: making one takes microseconds
-        context, sampler, clock = self._context, self._sampler, time.perf_counter
-        decode, sample = api.llama_decode, api.llama_sampler_sample
-        is_end = api.llama_vocab_is_eog
+        context, clock, is_end = self._context, time.perf_counter, api.llama_vocab_is_eog
+        decode, synchronize = api.llama_decode, api.llama_synchronize
         tokens: list[int] = []
         stamps: list[float] = []
         status = 0
@@ -83,20 +83,21 @@ class LlamaCpp:
         start = clock()
         for array in arrays:
             status |= decode(context, api.llama_batch_get_one(array, len(array)))
-        api.llama_synchronize(context)
+        synchronize(context)
         prefilled = clock()
         ended = False
+        logits = self._logits()
         while not (status or ended or len(tokens) == new_tokens):
             if tokens:
                 next_token[0] = tokens[-1]
                 status |= decode(context, step)
-            token = sample(sampler, context, -1)
+                synchronize(context)
+            token = int(logits.argmax())
             stamps.append(clock())
             tokens.append(token)
             ended = stop_at_end and is_end(self._vocab, token)
 
-        if status:
-            raise ArtifactRefused(f"llama_decode answered {status}: {self._last_words()}")
+        self._went_well(status, logits)
         return Answer(
             tokens=tokens,
             evaluated_tokens=self._evaluated(len(prompt), len(tokens)),
@@ -111,6 +112,19 @@ class LlamaCpp:
         if api.llama_memory_seq_pos_max(self._memory, 0) != -1:
             raise RuntimeError("the KV cache is not empty after it was cleared")
         api.llama_perf_context_reset(self._context)
+
+    def _went_well(self, status: int, logits: Logits) -> None:
+        if status:
+            raise ArtifactRefused(f"llama_decode answered {status}: {self._last_words()}")
+        if logits.ctypes.data != self._logits().ctypes.data:
+            raise RuntimeError("llama.cpp moved its logits while they were read")
+
+    def _logits(self) -> Logits:
+        """Those of the last token, where llama.cpp keeps them: the next ones will be there, too."""
+        last = api.llama_get_logits_ith(self._context, -1)
+        if not last:
+            raise ArtifactRefused(f"llama.cpp has no logits: {self._last_words()}")
+        return np.ctypeslib.as_array(last, (self.vocabulary(),))
 
     def _evaluated(self, prompt: int, new: int) -> int:
         """Prompt tokens computed, by llama.cpp's counter; the cache must end where it should."""
