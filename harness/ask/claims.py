@@ -13,6 +13,7 @@ from harness.ask import yaml_file
 from harness.ask.yaml_file import Row
 from harness.errors import BadFile, UnknownName
 from harness.metrics import METRICS
+from harness.statistics import TAIL_MINIMUM
 
 Kind = Literal[
     "memory",
@@ -52,6 +53,8 @@ class Conditions(Row):
     contexts: list[int] = Field(default=[2048], min_length=1)
     prompt_tokens: int | None = Field(default=None, gt=1)
     """For timed metrics; where it is not given the plan chooses by the machine's speed."""
+    new_tokens: int | None = Field(default=None, gt=1)
+    """The same; a tail needs many, and p99 can't do without."""
     memory_limit: Bytes | None = None
     page_cache: Literal["cold", "warm"] | None = None
     against: tuple[str, str] | None = None
@@ -102,8 +105,12 @@ class Rule(Row):
             raise ValueError(f"{metric.name} needs conditions.memory_limit")
         if metric.statistic == "slope" and len(on.contexts) < 2:
             raise ValueError(f"{metric.name} needs two contexts or more")
-        if on.prompt_tokens is not None and metric.comes_from != "speed":
-            raise ValueError("conditions.prompt_tokens is for timed metrics")
+        timed = metric.comes_from == "speed"
+        if not timed and (on.prompt_tokens or on.new_tokens) is not None:
+            raise ValueError("conditions.prompt_tokens and new_tokens are for timed metrics")
+        fewest = TAIL_MINIMUM[0.99]
+        if metric.name == "inter_token_p99" and (on.new_tokens or 0) <= fewest:
+            raise ValueError(f"{metric.name} needs conditions.new_tokens above {fewest}")
         if (metric.name == "load_time") != (on.page_cache is not None):
             raise ValueError("conditions.page_cache is for load_time, and load_time needs it")
         return self

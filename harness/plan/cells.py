@@ -28,12 +28,14 @@ class Cell(Row):
     device: str | None = None
     context: int | None = None
     prompt_tokens: int | None = None
+    new_tokens: int | None = None
     memory_limit: int | None = None
     page_cache: Literal["cold", "warm"] | None = None
 
     @property
     def name(self) -> str:
         """A readable name, the same for equal cells; fit for a folder."""
+        new = f"tg-{self.new_tokens}" if self.new_tokens else None
         limit = f"limit-{self.memory_limit >> 20}MiB" if self.memory_limit else None
         context = f"ctx-{self.context}" if self.context else None
         prompt = f"pp-{self.prompt_tokens}" if self.prompt_tokens else None
@@ -45,6 +47,7 @@ class Cell(Row):
             self.device,
             context,
             prompt,
+            new,
             limit,
             self.page_cache,
         )
@@ -76,6 +79,7 @@ def _cells(claim: Claim, rule: Rule) -> list[Cell]:
         "memory_limit": on.memory_limit,
         "page_cache": on.page_cache,
         "prompt_tokens": on.prompt_tokens,
+        "new_tokens": on.new_tokens,
     }
     if workload == "memory":
         return [base.model_copy(update={**common, "context": context}) for context in on.contexts]

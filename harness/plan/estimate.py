@@ -17,7 +17,12 @@ from harness.run.protocol import Shape
 
 SAMPLE_BUDGET_SECONDS = 30.0
 PROBE_SHAPE = Shape(prompt_tokens=64, new_tokens=8, repeats=2)
-SHAPES = (Shape(512, 128, 3), Shape(512, 128, 1), Shape(256, 32, 1), Shape(128, 16, 1))
+SHAPES = (
+    Shape(512, 128, 2, warm_up=512),
+    Shape(512, 128, 1, warm_up=512),
+    Shape(256, 32, 1),
+    Shape(128, 16, 1),
+)
 """From the most telling to the quickest; the plan takes the first that fits the budget."""
 
 _CHECK_TOKENS = 48  # prompt and answer of the output check
@@ -46,11 +51,14 @@ def guess(model: Model) -> Probe:
     )
 
 
-def shape(probe: Probe, prompt_tokens: int | None) -> Shape:
+def shape(probe: Probe, prompt_tokens: int | None, new_tokens: int | None = None) -> Shape:
     """The first shape that fits the budget of one sample; the quickest where none does.
 
-    `prompt_tokens`: what a rule demands; only shapes with that prompt are taken then.
+    `prompt_tokens`: what a rule demands; only shapes with that prompt are taken then. So many
+    `new_tokens` as a rule demands are asked for once, whatever they cost.
     """
+    if new_tokens:
+        return Shape(prompt_tokens or SHAPES[-1].prompt_tokens, new_tokens, 1)
     candidates = [one for one in SHAPES if prompt_tokens in (None, one.prompt_tokens)]
     if not candidates:
         candidates = [replace(SHAPES[-1], prompt_tokens=int(prompt_tokens or 0))]
@@ -97,5 +105,5 @@ def memory_available() -> int | None:
 
 def _speed_seconds(probe: Probe, shape: Shape) -> float:
     once = shape.prompt_tokens / probe.prefill_rate + shape.new_tokens / probe.decode_rate
-    warm_up = 64 / probe.prefill_rate + (8 + _CHECK_TOKENS) / probe.decode_rate
+    warm_up = shape.warm_up / probe.prefill_rate + (8 + _CHECK_TOKENS) / probe.decode_rate
     return 0.7 + probe.load_seconds + warm_up + shape.repeats * once

@@ -165,7 +165,9 @@ class Planner:
     def _shape(self, cell: Cell, probe: estimate.Probe) -> Shape | None:
         if cell.workload == "memory":
             return _MEMORY_SHAPE
-        return estimate.shape(probe, cell.prompt_tokens) if cell.workload == "speed" else None
+        if cell.workload == "speed":
+            return estimate.shape(probe, cell.prompt_tokens, cell.new_tokens)
+        return None
 
     def _problem(
         self, cell: Cell, model: Model, artifact: Artifact, memory: int, context: int

@@ -163,6 +163,7 @@ claims:
     conditions: {quantisation: Q4_0}
 """
 
+_RULE = GOOD[GOOD.index("decode_rate") :]
 BAD = {
     "unknown metric": ("decode_rate", "decode_rat", r":11: .*metric: .*did you mean decode_rate"),
     "unknown field": ("  who: ", "  woh: ", r":5: claims\.0\.woh: "),
@@ -183,6 +184,16 @@ BAD = {
     "cap missing": ("decode_rate", "largest_context", "needs conditions.memory_limit"),
     "one context": ("decode_rate", "kv_bytes_per_token", "needs two contexts or more"),
     "page cache missing": ("decode_rate", "load_time", "load_time needs it"),
+    "tail of too few tokens": (
+        "decode_rate",
+        "inter_token_p99",
+        "inter_token_p99 needs conditions.new_tokens above 662",
+    ),
+    "new tokens where nothing is timed": (
+        _RULE,
+        _RULE.replace("decode_rate", "anonymous_peak").replace("Q4_0", "Q4_0, new_tokens: 9"),
+        "are for timed metrics",
+    ),
     "model missing": ("  model: m\n", "", "a rule on a model needs 'model'"),
     "rule and reason": ("  model: m", "  model: m\n  untestable: u", "either a rule or the reason"),
 }

@@ -32,7 +32,7 @@ def probe(decode: float, prefill: float = 0.0) -> Probe:
 
 
 @pytest.mark.parametrize(
-    ("decode", "expected"), [(1000, SHAPES[0]), (20, SHAPES[1]), (5, SHAPES[2]), (0.1, SHAPES[3])]
+    ("decode", "expected"), [(1000, SHAPES[0]), (12, SHAPES[1]), (5, SHAPES[2]), (0.1, SHAPES[3])]
 )
 def test_the_most_telling_shape_that_fits_the_budget(decode: float, expected: Shape) -> None:
     assert shape(probe(decode), None) == expected
@@ -49,6 +49,12 @@ def test_a_shape_stays_within_its_budget_where_one_can() -> None:
 def test_a_demanded_prompt_is_kept_however_slow_the_machine(tokens: int) -> None:
     for decode in (0.1, 1000):
         assert shape(probe(decode), tokens).prompt_tokens == tokens
+
+
+def test_a_demanded_tail_is_kept_however_slow_the_machine() -> None:
+    for decode in (0.1, 1000):
+        assert shape(probe(decode), 64, 663) == Shape(64, 663, 1)
+        assert shape(probe(decode), None, 663).new_tokens == 663
 
 
 def test_a_cell_of_more_work_takes_longer() -> None:

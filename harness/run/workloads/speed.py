@@ -10,7 +10,7 @@ from harness.run.protocol import Channel, Request
 from harness.run.runtimes import fixed_prompt
 from harness.run.workloads import checked_output, make_runtime
 
-_WARM_UP_PROMPT, _WARM_UP_TOKENS = 64, 8
+_WARM_UP_TOKENS = 8
 
 
 def measure(request: Request, channel: Channel) -> Iterator[dict[str, Any]]:
@@ -22,7 +22,7 @@ def measure(request: Request, channel: Channel) -> Iterator[dict[str, Any]]:
     load_seconds = time.perf_counter() - start
     output = checked_output(runtime)
     prompt = fixed_prompt(shape.prompt_tokens, runtime.vocabulary())
-    warm_up = runtime.evaluate(prompt[:_WARM_UP_PROMPT], _WARM_UP_TOKENS, stop_at_end=False)
+    warm_up = runtime.evaluate(prompt[: shape.warm_up], _WARM_UP_TOKENS, stop_at_end=False)
     repeats = [
         runtime.evaluate(prompt, shape.new_tokens, stop_at_end=False) for _ in range(shape.repeats)
     ]
