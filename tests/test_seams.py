@@ -102,7 +102,6 @@ class Echo:
     def applied(self):
         return {
             "settings": asdict(self.settings),
-            "device": "cpu",
             "weight_buffers": {},
             "kv_bytes": None,
             "runtime_build": "echo 1",
@@ -124,7 +123,7 @@ def test_a_runtime_is_one_file_and_one_line(
     plugins.mkdir()
     (plugins / "echo_runtime.py").write_text(textwrap.dedent(RUNTIME))
     monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(plugins), str(ROOT)]))
-    entry = Entry("echo_runtime:Echo", "pytest", "echo", ("cpu",), ("gguf",))
+    entry = Entry("echo_runtime:Echo", "pytest", "echo", ("cpu",), ("gguf",), lambda context: {})
     monkeypatch.setitem(RUNTIMES, "echo", entry)
 
     asked = records.claim("decode_rate", ">=", 90, 2, runtime="echo")

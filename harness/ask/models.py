@@ -73,10 +73,13 @@ class SyntheticSource(Row):
     seed: int
 
 
+Format = Literal["gguf", "safetensors", "onnx"]
+
+
 class Artifact(Row):
     """One loadable form of a model."""
 
-    format: Literal["gguf"]
+    format: Format
     quantisation: str
     source: Annotated[PypiSource | SyntheticSource, Field(discriminator="kind")]
 
@@ -97,12 +100,16 @@ class Model(Row):
     geometry: Geometry
     artifacts: list[Artifact]
 
-    def artifact(self, quantisation: str) -> Artifact:
-        """The artifact at `quantisation`. Raises UnknownName with the ones there are."""
-        for artifact in self.artifacts:
+    def artifact(self, quantisation: str, formats: tuple[str, ...] = ()) -> Artifact:
+        """The first artifact at `quantisation` in one of `formats`, or in any if none is named.
+
+        Raises UnknownName with the ones there are.
+        """
+        fitting = [one for one in self.artifacts if not formats or one.format in formats]
+        for artifact in fitting:
             if artifact.quantisation == quantisation:
                 return artifact
-        names = [artifact.quantisation for artifact in self.artifacts]
+        names = [artifact.quantisation for artifact in fitting]
         raise UnknownName(f"quantisation of {self.id}", quantisation, names)
 
 

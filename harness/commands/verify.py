@@ -12,7 +12,7 @@ from harness.commands.context import Context, choice_arguments, chosen
 from harness.errors import HarnessError, UnknownName
 from harness.judge import judge
 from harness.judge.verdicts import Verdict
-from harness.plan.planner import Plan, Planned
+from harness.plan.planner import Plan, Planned, probe_key
 from harness.publish.site import publish
 from harness.run import probe, store
 from harness.run.session import Session
@@ -71,22 +71,23 @@ def ready(context: Context, cells: list[Planned], offline: bool) -> list[str]:
         except HarnessError as error:
             problems.append(f"{name}: {error}")
             continue
-        identity = prepare.identity(model, artifact)
-        if planned.settings and identity not in probe.load(results):
-            progress.say(f"trying how fast {name} is here")
-            if probe.probe(planned, prepared.path, identity, results) is None:
-                problems.append(f"{name}: does not run")
+        runtime = str(planned.cell.runtime)
+        at = probe_key(runtime, model, artifact)
+        if planned.settings and at not in probe.load(results):
+            progress.say(f"trying how fast {name} is here on {runtime}")
+            if probe.probe(planned, prepared.path, at, results) is None:
+                problems.append(f"{name}: does not run on {runtime}")
     return problems
 
 
 def _artifacts(cells: list[Planned]) -> list[Planned]:
-    """One planned cell per artifact, one with settings where there is any."""
-    found: dict[tuple[str | None, str], Planned] = {}
-    for planned in cells:
+    """One planned cell per artifact and runtime; one whose header alone is read comes last."""
+    found: dict[tuple[str | None, ...], Planned] = {}
+    for planned in sorted(cells, key=lambda one: one.settings is None):
         if planned.artifact and not planned.problem:
-            at = (planned.cell.model, planned.artifact.quantisation)
-            if at not in found or found[at].settings is None:
-                found[at] = planned
+            artifact = planned.artifact
+            at = (planned.cell.model, artifact.format, artifact.quantisation, planned.cell.runtime)
+            found.setdefault(at, planned)
     return list(found.values())
 
 

@@ -17,14 +17,12 @@ from harness.plan.cells import Cell, cells_of, digest
 from harness.prepare.pypi import fetch_wheel
 from harness.run.machine import physical_cores
 from harness.run.protocol import Settings, Shape
-from harness.run.runtimes import RUNTIMES
+from harness.run.runtimes import HEADER_READER, RUNTIMES, settings_for
 from harness.run.tasks import kind
 from harness.run.workloads import WORKLOADS
 
 _MEMORY_SHAPE = Shape(prompt_tokens=64, new_tokens=1, repeats=1)
 _TASK_CONTEXT = 4096
-HEADER_READER = "llama.cpp"
-"""The runtime that reads facts off an artifact's header."""
 
 
 @dataclass(frozen=True)
@@ -107,20 +105,13 @@ class Planner:
             return self._without_settings(cell, claims)
         model, artifact = self._artifact(cell)
         need = prepare.need(model, artifact)
-        probe = self._probes.get(prepare.identity(model, artifact)) or estimate.guess(model)
+        at = probe_key(str(cell.runtime), model, artifact)
+        probe = self._probes.get(at) or estimate.guess(model)
         shape = self._shape(cell, probe)
         task = self._tasks.get(cell.task or "")
         context = _context(cell, shape)
-        settings = Settings(
-            threads=self._cores,
-            context=min(context, model.geometry.context),
-            batch=min(2048, context),  # llama.cpp clips it to the context by itself
-            ubatch=min(512, context),
-            flash_attention=True,
-            kv_type="f16",
-            mmap=True,
-            gpu_layers=0,
-        )
+        room = min(context, model.geometry.context)
+        settings = settings_for(str(cell.runtime), str(cell.device), self._cores, room)
         memory = estimate.memory_bytes(model, artifact, settings.context)
         return Planned(
             cell,
@@ -160,7 +151,9 @@ class Planner:
             raise UnknownName("device", str(cell.device), RUNTIMES[cell.runtime].devices)
         if cell.task and cell.task not in self._tasks:
             raise UnknownName("task", cell.task, self._tasks)
-        return model, model.artifact(str(cell.quantisation))
+        formats = RUNTIMES[cell.runtime].formats
+        readable = any(one.format in formats for one in model.artifacts)
+        return model, model.artifact(str(cell.quantisation), formats if readable else ())
 
     def _shape(self, cell: Cell, probe: estimate.Probe) -> Shape | None:
         if cell.workload == "memory":
@@ -185,6 +178,11 @@ class Planner:
         if cell.memory_limit is None and there is not None and memory > there:
             return str(NotEnough("memory", memory, there, "close programs or use a smaller model"))
         return None
+
+
+def probe_key(runtime: str, model: Model, artifact: Artifact) -> str:
+    """By what a probe is known: the same file runs at another speed on another runtime."""
+    return f"{runtime} {prepare.identity(model, artifact)}"
 
 
 def key(planned: Planned, models: Mapping[str, Model], tasks: Mapping[str, Task]) -> str:

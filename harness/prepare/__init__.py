@@ -36,7 +36,7 @@ class Source(Protocol):
     """What the module of a source offers."""
 
     def file_name(self, model: Model, artifact: Artifact) -> str:
-        """The artifact's name in its cache folder."""
+        """The name of the artifact's file or folder in the cache."""
 
     def identity(self, model: Model, artifact: Artifact) -> str:
         """A string that changes with anything that changes the file's bytes."""
@@ -44,8 +44,10 @@ class Source(Protocol):
     def cost(self, model: Model, artifact: Artifact) -> Need:
         """What it costs when nothing is there yet."""
 
-    def write(self, model: Model, artifact: Artifact, part: Path, progress: Progress) -> str:
-        """Writes the file at `part`, scratch files beside it; its sha256."""
+    def write(
+        self, model: Model, artifact: Artifact, part: Path, progress: Progress
+    ) -> str | None:
+        """Writes a file or folder at `part`, scratch files beside it; the file's sha256."""
 
 
 def identity(model: Model, artifact: Artifact) -> str:
@@ -92,5 +94,5 @@ def _source(artifact: Artifact) -> Source:
 
 def _slot(model: Model, artifact: Artifact) -> Slot:
     source = _source(artifact)
-    place = folder("models", model.id, artifact.quantisation)
+    place = folder("models", model.id, f"{artifact.format}-{artifact.quantisation}")
     return Slot(place / source.file_name(model, artifact), source.identity(model, artifact))

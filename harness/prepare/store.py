@@ -1,10 +1,11 @@
-"""The cache of artifacts: a folder per artifact, and beside the file a record of what it is.
+"""The cache of artifacts: a file or a folder each, and beside it a record of what it is.
 
 Promised, and tested in tests/prepare/test_store.py:
-- a file under its own name is whole: it is written in a `.part-` folder beside it, synced, hashed
-  and moved; what a killed run left behind goes with the next one;
-- two processes that want the same file write it once;
-- a file that changed since is noticed by size and modification time, then by its sha256;
+- what lies under its own name is whole: it is written in a `.part-` folder beside it, synced,
+  hashed and moved; what a killed run left behind goes with the next one;
+- two processes that want the same artifact write it once;
+- a file that changed since is noticed by size and modification time, then by its sha256; so is one
+  that came or went in a folder;
 - room is checked before the first byte, and a disk that fills up on the way is cleaned again.
 
 Not promised: a change that keeps both size and modification time goes unnoticed.
@@ -18,7 +19,7 @@ import os
 import shutil
 import tempfile
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -42,20 +43,37 @@ def quiet(what: str, done: int, total: int) -> None:
 
 @dataclass(frozen=True)
 class Prepared:
-    """A file on disk and what it holds."""
+    """A file or folder on disk and what it holds.
+
+    A folder's sha256 is that of the text which sha256sum prints for its files, sorted by name.
+    """
 
     path: Path
     sha256: str
     bytes: int
 
 
-class _Record(Row):
-    """The JSON beside a file. `identity` is what the file was made from."""
+class _File(Row):
+    """One file as it was when it was hashed. `name` is empty for an artifact of one file."""
 
-    identity: str
-    sha256: str
+    name: str
     bytes: int
     mtime_ns: int
+    sha256: str
+
+
+class _Record(Row):
+    """The JSON beside an artifact. `identity` is what it was made from."""
+
+    identity: str
+    files: list[_File]
+
+    def prepared(self, path: Path) -> Prepared:
+        size = sum(file.bytes for file in self.files)
+        if [file.name for file in self.files] == [""]:
+            return Prepared(path, self.files[0].sha256, size)
+        listing = "".join(f"{file.sha256}  {file.name}\n" for file in self.files)
+        return Prepared(path, hashlib.sha256(listing.encode()).hexdigest(), size)
 
 
 def folder(*names: str) -> Path:
@@ -68,32 +86,36 @@ def folder(*names: str) -> Path:
 
 @dataclass(frozen=True)
 class Slot:
-    """The place of one file in the cache, and the identity that its content must have."""
+    """The place of one artifact in the cache, and the identity that its content must have."""
 
     path: Path
     identity: str
 
     def stored(self) -> Prepared | None:
-        """The file, if it is there, whole and of this identity."""
+        """The artifact, if it is there, whole and of this identity."""
         try:
             record = _Record.model_validate_json(self._record_path.read_bytes())
-            stat = self.path.stat()
+            if record.identity != self.identity:
+                return None
+            known = {(file.name, file.bytes, file.mtime_ns): file.sha256 for file in record.files}
+            there = _files(self.path, known)
         except (OSError, ValueError):
             return None
-        if record.identity != self.identity or record.bytes != stat.st_size:
+        if [(one.name, one.sha256) for one in there] != [
+            (one.name, one.sha256) for one in record.files
+        ]:
             return None
-        if record.mtime_ns != stat.st_mtime_ns:
-            if _sha256(self.path) != record.sha256:
-                return None
+        if there != record.files:
             with suppress(OSError):  # a cache that is only readable still serves
-                self._note(record.sha256)
-        return Prepared(self.path, record.sha256, record.bytes)
+                self._note(there)
+        return record.prepared(self.path)
 
-    def fill(self, write: Callable[[Path], str], room: int, progress: Progress) -> Prepared:
-        """The file, made by `write` unless another process makes it first.
+    def fill(self, write: Callable[[Path], str | None], room: int, progress: Progress) -> Prepared:
+        """The artifact, made by `write` unless another process makes it first.
 
-        `write` gets a path to write to, in a folder of its own that is removed afterwards, and
-        returns the sha256 of what it wrote. `room`: the most bytes that it takes on disk.
+        `write` gets a path to write a file or folder to, in a folder of its own that is removed
+        afterwards. It returns the sha256 of its one file where it knows that, so that it is not
+        read again. `room`: the most bytes that it takes on disk.
         """
         place = self.path.parent
         with _disk_errors(place, room):
@@ -105,7 +127,7 @@ class Slot:
                     _remove(left)
                 return self.stored() or self._make(write, room)
 
-    def _make(self, write: Callable[[Path], str], room: int) -> Prepared:
+    def _make(self, write: Callable[[Path], str | None], room: int) -> Prepared:
         place = self.path.parent
         there = shutil.disk_usage(place).free
         if there < room:
@@ -114,26 +136,25 @@ class Slot:
         try:
             part = scratch / self.path.name
             digest = write(part)
-            with part.open("r+b") as file:
-                os.fsync(file.fileno())
+            known = {_stamp("", part): digest} if digest else {}
+            files = _files(part, known)
+            for one in files:
+                _sync(part / one.name)
+            if self.path.is_dir() or part.is_dir():  # a folder replaces nothing, nothing a folder
+                with suppress(FileNotFoundError):
+                    self.path.replace(scratch / ".old")
             part.replace(self.path)
-            self._note(digest)
+            return self._note(files).prepared(self.path)
         finally:
             _remove(scratch)
-        return Prepared(self.path, digest, self.path.stat().st_size)
 
-    def _note(self, digest: str) -> None:
-        """Records the file as it lies there, with this sha256."""
-        stat = self.path.stat()
-        record = _Record(
-            identity=self.identity,
-            sha256=digest,
-            bytes=stat.st_size,
-            mtime_ns=stat.st_mtime_ns,
-        )
+    def _note(self, files: list[_File]) -> _Record:
+        """Records the artifact as it lies there."""
+        record = _Record(identity=self.identity, files=files)
         part = self.path.with_name(f"{_PART}{uuid.uuid4().hex}")
         part.write_text(record.model_dump_json(indent=1) + "\n", encoding="utf-8")
         part.replace(self._record_path)
+        return record
 
     @property
     def _record_path(self) -> Path:
@@ -153,6 +174,32 @@ def _disk_errors(place: Path, room: int) -> Iterator[None]:
         raise MissingError(
             f"cannot write in {place}: {error.strerror or error}; {_ELSEWHERE} can be written"
         ) from error
+
+
+_Stamp = tuple[str, int, int]
+
+
+def _stamp(name: str, path: Path) -> _Stamp:
+    """What a file shows without being read: its name, size and modification time."""
+    stat = path.stat()
+    return name, stat.st_size, stat.st_mtime_ns
+
+
+def _files(path: Path, known: Mapping[_Stamp, str]) -> list[_File]:
+    """The file, or the folder's files by name; those whose stamp is known are not read."""
+    inside = sorted(one for one in path.rglob("*") if one.is_file()) if path.is_dir() else [path]
+    found = []
+    for one in inside:
+        name = "" if one == path else one.relative_to(path).as_posix()
+        stamp = _stamp(name, one)
+        digest = known.get(stamp) or _sha256(one)
+        found.append(_File(name=name, bytes=stamp[1], mtime_ns=stamp[2], sha256=digest))
+    return found
+
+
+def _sync(path: Path) -> None:
+    with path.open("r+b") as file:
+        os.fsync(file.fileno())
 
 
 def _sha256(path: Path) -> str:

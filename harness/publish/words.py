@@ -9,6 +9,7 @@ from datetime import date
 from harness.ask.claims import Kind, Rule
 from harness.judge.verdicts import Finding, Interval, Outcome, Value, Verdict
 from harness.metrics import METRICS, Metric
+from harness.run.protocol import Option
 from harness.run.records import Machine
 
 SYNTHETIC = "synthetic weights: valid for memory and speed, not for quality"
@@ -178,18 +179,18 @@ def _settings(finding: Finding) -> list[tuple[str, str]]:
         on = finding.settings
         pairs.append(("Context", f"{on.context:,} tokens"))
         pairs.append(("Threads", str(on.threads)))
-        flags = (
-            f"batch {on.batch}, micro-batch {on.ubatch}, "
-            f"flash attention {'on' if on.flash_attention else 'off'}, "
-            f"cache type {on.kv_type}, mmap {'on' if on.mmap else 'off'}, "
-            f"layers on GPU {on.gpu_layers}"
-        )
-        pairs.append(("Settings", flags))
+        pairs.append(("Settings", ", ".join(_option(*one) for one in on.options.items())))
     if finding.shape:
         shape = finding.shape
         size = f"{shape.prompt_tokens} prompt tokens, {shape.new_tokens} new tokens"
         pairs.append(("Shape", f"{size}, {shape.repeats} times per process"))
     return pairs
+
+
+def _option(name: str, value: Option) -> str:
+    """A setting in words: `flash attention on`."""
+    shown = {True: "on", False: "off"}[value] if isinstance(value, bool) else str(value)
+    return f"{name.replace('_', ' ')} {shown}"
 
 
 def headline(verdict: Verdict, machines: dict[str, Machine]) -> str | None:

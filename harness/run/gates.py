@@ -112,18 +112,19 @@ def _settings(asked: Settings, samples: Sequence[Sample]) -> Gate:
     answers = _applied(samples)
     if not answers:
         return Gate(name="settings", passed=None, detail="no process came far enough to be asked")
+    wanted = asked.flat()
     wrong = {
-        f"{name}: asked {vars(asked)[name]}, got {got}"
-        for applied in answers
-        for name, got in vars(applied.settings).items()
-        if vars(asked)[name] != got
+        f"{name}: asked {wanted.get(name)}, got {got.get(name)}"
+        for got in (applied.settings.flat() for applied in answers)
+        for name in wanted | got
+        if wanted.get(name) != got.get(name)
     }
-    detail = "; ".join(sorted(wrong)) or f"all {len(vars(asked))} read back as asked"
+    detail = "; ".join(sorted(wrong)) or f"all {len(wanted)} read back as asked"
     return Gate(name="settings", passed=not wrong, detail=detail)
 
 
 def _device(cell: Cell, samples: Sequence[Sample]) -> Gate:
-    used = sorted({applied.device for applied in _applied(samples)})
+    used = sorted({applied.settings.device for applied in _applied(samples)})
     if not used:
         return Gate(name="device", passed=None, detail="no process came far enough to be asked")
     return Gate(name="device", passed=used == [cell.device], detail=f"ran on {', '.join(used)}")

@@ -15,7 +15,7 @@ import harness
 from harness import home, prepare
 from harness.ask.models import Model
 from harness.ask.tasks import Task
-from harness.plan.planner import HEADER_READER, Planned, key
+from harness.plan.planner import Planned, key
 from harness.prepare.pypi import fetch_wheel
 from harness.run import gates, store
 from harness.run.protocol import Request
@@ -29,7 +29,7 @@ from harness.run.records import (
     Sample,
     TaskRecord,
 )
-from harness.run.runtimes import RUNTIMES
+from harness.run.runtimes import HEADER_READER, RUNTIMES
 from harness.run.tasks import kind
 from harness.run.workloads import WORKLOADS
 

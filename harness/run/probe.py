@@ -25,14 +25,14 @@ _SILENCE_SECONDS = 600.0
 
 
 def load(results: Path) -> dict[str, Probe]:
-    """This machine's probes by the artifact's identity."""
+    """This machine's probes, as `planner.probe_key` names them."""
     path = _path(results, describe(results, enrol=False))
     if not path.exists():
         return {}
     return {key: Probe.model_validate(row) for key, row in json.loads(path.read_bytes()).items()}
 
 
-def probe(planned: Planned, artifact: Path, identity: str, results: Path) -> Probe | None:
+def probe(planned: Planned, artifact: Path, at: str, results: Path) -> Probe | None:
     """Runs and keeps one probe; None where the model does not run at all."""
     request = Request(
         workload=WORKLOADS["speed"].target,
@@ -57,7 +57,7 @@ def probe(planned: Planned, artifact: Path, identity: str, results: Path) -> Pro
         prefill_rate=max(one["evaluated_tokens"] / one["prefill_seconds"] for one in repeats),
         decode_rate=max(len(one["token_seconds"]) / sum(one["token_seconds"]) for one in repeats),
     )
-    known = load(results) | {identity: found}
+    known = load(results) | {at: found}
     rows = {key: known[key].model_dump() for key in sorted(known)}
     path = _path(results, describe(results))
     store.write_whole(path, (json.dumps(rows, indent=1) + "\n").encode())

@@ -12,18 +12,25 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 
+Option = bool | int | str
+
+
 @dataclass(frozen=True)
 class Settings:
-    """What a runtime is asked for. The runtime is asked back for each of these."""
+    """What a runtime is asked for. The runtime is asked back for each of these.
 
+    `options` are the runtime's own; its line in RUNTIMES names them.
+    """
+
+    device: str
     threads: int
     context: int
-    batch: int
-    ubatch: int
-    flash_attention: bool
-    kv_type: str
-    mmap: bool
-    gpu_layers: int
+    options: dict[str, Option]
+
+    def flat(self) -> dict[str, Option]:
+        """All by name, the runtime's own among them."""
+        common = {name: value for name, value in vars(self).items() if name != "options"}
+        return common | self.options
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,7 @@ from harness.ask.yaml_file import Row
 from harness.plan.cells import Cell
 from harness.run.protocol import Settings, Shape
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 
 Cause = Literal["crashed", "timeout", "out_of_memory", "bad_artifact", "refused"]
 """Why a sample has no data: the worker died, hung, met its memory cap, could not use the artifact,
@@ -35,7 +35,6 @@ class Applied(Row):
     """What the runtime says it really did; compared field by field with `Settings`."""
 
     settings: Settings
-    device: str
     weight_buffers: dict[str, int]
     """Bytes of each weight buffer, for instance CPU_Mapped and CPU_REPACK."""
     kv_bytes: int | None
@@ -232,7 +231,7 @@ class HarnessRecord(Row):
 class Run(Row):
     """The samples of one cell on one machine in one go. Samples lie beside it, one per line."""
 
-    schema_version: Literal[1] = 1
+    schema_version: Literal[2] = 2
     id: str
     key: Sha256
     machine: str

@@ -17,7 +17,8 @@ from pathlib import Path
 from pydantic import BaseModel, ValidationError
 
 from harness.errors import BadFile, NotEnough
-from harness.run.records import Machine, Run, Sample
+from harness.run import upgrade
+from harness.run.records import SCHEMA_VERSION, Machine, Run, Sample
 
 _PARTIAL = ".partial"
 
@@ -95,20 +96,29 @@ def samples_bytes(samples: list[Sample]) -> bytes:
 
 def read_samples(folder: Path) -> list[Sample]:
     """The samples of a finished run. Raises BadFile where they don't match its digest."""
-    run, path = read_run(folder), folder / "samples.jsonl"
+    (run, version), path = _run_and_version(folder), folder / "samples.jsonl"
     raw = _read(path)
     if hashlib.sha256(raw).hexdigest() != run.samples_sha256:
         raise BadFile(f"{path}: not the samples that run.json was written with (samples_sha256)")
-    return [_sample(line, path) for line in raw.splitlines()]
+    return [_sample(line, path, version) for line in raw.splitlines()]
 
 
 def read_run(folder: Path) -> Run:
-    """run.json of a finished run. Raises BadFile."""
+    """run.json of a finished run, whatever version it has. Raises BadFile."""
+    return _run_and_version(folder)[0]
+
+
+def _run_and_version(folder: Path) -> tuple[Run, int]:
+    """The run, and the version that its files were written in."""
     path = folder / "run.json"
     try:
-        return Run.model_validate_json(_read(path))
+        data = json.loads(_read(path))
+        run = Run.model_validate_json(json.dumps(upgrade.run(data)))
     except ValidationError as error:
         raise BadFile(f"{path}: {_first(error)}") from error
+    except ValueError as error:
+        raise BadFile(f"{path}: no JSON: {error}") from error
+    return run, data["schema_version"]
 
 
 def runs(results: Path) -> Iterator[tuple[Path, Run]]:
@@ -137,8 +147,10 @@ def _whole_lines(raw: bytes) -> bytes:
     return raw[: raw.rfind(b"\n") + 1]
 
 
-def _sample(line: bytes, path: Path) -> Sample:
+def _sample(line: bytes, path: Path, version: int = SCHEMA_VERSION) -> Sample:
     try:
+        if version != SCHEMA_VERSION:
+            line = json.dumps(upgrade.sample(json.loads(line), version)).encode()
         return Sample.model_validate_json(line)
     except ValidationError as error:
         raise BadFile(f"{path}: a sample: {_first(error)}") from error

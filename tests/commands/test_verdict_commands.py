@@ -14,7 +14,6 @@ from harness.commands.verify import _status
 from harness.judge.verdicts import Verdict
 from harness.plan.cells import Cell
 from harness.run import store
-from harness.run.protocol import Settings
 from harness.run.records import (
     Applied,
     HarnessRecord,
@@ -23,6 +22,7 @@ from harness.run.records import (
     Sample,
     SpeedData,
 )
+from harness.run.runtimes import settings_for
 
 
 @pytest.fixture
@@ -109,9 +109,9 @@ def test_publish_needs_verdicts_and_says_so(
 
 def write(folder: Path, name: str, rates: list[float | None], session: str) -> str:
     """A finished run of decode rates; None is a process that crashed."""
-    settings = Settings(1, 1, 1, 1, True, "f16", True, 0)
+    settings = settings_for("llama.cpp", "cpu", threads=1, context=256)
     applied = Applied(
-        settings=settings, device="cpu", weight_buffers={}, kv_bytes=None, runtime_build="b"
+        settings=settings, weight_buffers={}, kv_bytes=None, runtime_build="b"
     )
     samples = []
     for index, rate in enumerate(rates):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,7 @@ from harness.ask.claims import Claim
 from harness.metrics import METRICS
 from harness.plan.cells import Cell, cells_of, digest
 from harness.run import store
-from harness.run.protocol import Settings, Shape
+from harness.run.protocol import Shape
 from harness.run.records import (
     Applied,
     ArtifactRecord,
@@ -33,11 +34,12 @@ from harness.run.records import (
     SpeedData,
     Stance,
 )
+from harness.run.runtimes import settings_for
 
 SHA = "0" * 64
 KIB = 1 << 10
 MIB = 1 << 20
-SETTINGS = Settings(2, 2048, 2048, 512, True, "f16", True, 0)
+SETTINGS = settings_for("llama.cpp", "cpu", threads=2, context=2048)
 PASSED = Gate(name="samples", passed=True, detail="0 failed")
 FAILED = Gate(name="steal", passed=False, detail="most stolen CPU time 9.00%, limit 5%")
 
@@ -78,9 +80,9 @@ def samples(data: Iterable[Data | str]) -> list[Sample]:
 
 
 def applied(context: int = 2048) -> Applied:
-    settings = Settings(**{**vars(SETTINGS), "context": context})
+    settings = replace(SETTINGS, context=context)
     return Applied(
-        settings=settings, device="cpu", weight_buffers={}, kv_bytes=None, runtime_build="b1"
+        settings=settings, weight_buffers={}, kv_bytes=None, runtime_build="b1"
     )
 
 

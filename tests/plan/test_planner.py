@@ -16,8 +16,7 @@ from harness.ask.claims import Claim
 from harness.errors import NotEnough, UnknownName
 from harness.plan.cells import Cell
 from harness.plan.estimate import Probe
-from harness.plan.planner import Planned, Planner, key
-from harness.prepare import identity
+from harness.plan.planner import Planned, Planner, key, probe_key
 from harness.run.runtimes import RUNTIMES
 from harness.run.tasks import tool_calls
 from harness.run.workloads import WORKLOADS
@@ -159,7 +158,7 @@ def test_a_runtime_that_is_not_installed_says_how_to_get_it(
 
 def test_the_shape_follows_the_probe_of_that_very_artifact(room: SimpleNamespace) -> None:
     model = MODELS["smollm2-135m-instruct"]
-    name = identity(model, model.artifacts[0])
+    name = probe_key("llama.cpp", model, model.artifacts[0])
     for rate, repeats in ((500.0, 2), (12.0, 1)):
         probe = Probe(load_seconds=1, prefill_rate=10 * rate, decode_rate=rate)
         found = Planner(MODELS, TASKS, {name: probe}).planned(SPEED, 5).shape
@@ -198,14 +197,18 @@ class TestKey:
         planned = self.planned()
         assert planned.settings is not None and planned.shape is not None
         keys = {self.key(planned)}
-        for name, value in vars(planned.settings).items():
-            other = {bool: lambda v: not v, int: lambda v: v + 1, str: lambda v: v + "x"}
-            changed = replace(planned.settings, **{name: other[type(value)](value)})
+        other = {bool: lambda v: not v, int: lambda v: v + 1, str: lambda v: v + "x"}
+        for name, value in planned.settings.flat().items():
+            own = name in planned.settings.options
+            change: dict[str, Any] = {name: other[type(value)](value)}
+            if own:
+                change = {"options": planned.settings.options | change}
+            changed = replace(planned.settings, **change)
             keys.add(self.key(replace(planned, settings=changed)))
         for name, value in vars(planned.shape).items():
             changed_shape = replace(planned.shape, **{name: value + 1})
             keys.add(self.key(replace(planned, shape=changed_shape)))
-        assert len(keys) == 1 + 8 + 4
+        assert len(keys) == 1 + 9 + 4
 
     def test_with_the_artifacts_bytes(self) -> None:
         artifact = MODELS["smollm3-3b"].artifacts[0]

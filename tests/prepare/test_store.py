@@ -11,6 +11,7 @@ import signal
 import subprocess
 import sys
 from collections import namedtuple
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -98,10 +99,61 @@ def test_a_broken_record_is_no_record(slot: Slot, record: str) -> None:
     assert slot.stored() is None
 
 
+def write_folder(part: Path) -> None:
+    (part / "deep").mkdir(parents=True)
+    (part / "deep" / "b").write_bytes(b"")
+    (part / "a").write_bytes(CONTENT)
+
+
+@pytest.fixture
+def pair(cache: Path) -> Slot:
+    slot = Slot(folder("models", "some", "onnx-int4") / "parts", "identity 1")
+    slot.fill(write_folder, 4096, quiet)
+    return slot
+
+
+def test_a_folder_is_one_artifact(pair: Slot) -> None:
+    lines = f"{SHA256}  a\n{hashlib.sha256(b'').hexdigest()}  deep/b\n"
+    made = pair.fill(never, 4096, quiet)
+    assert (made.path, made.bytes) == (pair.path, 4096)
+    assert made.sha256 == hashlib.sha256(lines.encode()).hexdigest()
+    assert names(pair) == {"parts", "parts.json"}
+
+
+CHANGES: dict[str, Callable[[Path], object]] = {
+    "other content": lambda path: (path / "a").write_bytes(b"y" * 4096),
+    "one more": lambda path: (path / "c").write_bytes(b""),
+    "one less": lambda path: (path / "deep" / "b").unlink(),
+    "another name": lambda path: (path / "a").rename(path / "deep" / "a"),
+    "a file in its place": lambda path: (shutil.rmtree(path), path.write_bytes(CONTENT)),
+}
+
+
+@pytest.mark.parametrize("change", CHANGES.values(), ids=CHANGES)
+def test_a_folder_that_changed_is_noticed_and_made_again(
+    pair: Slot, change: Callable[[Path], object]
+) -> None:
+    made = pair.stored()
+    change(pair.path)
+    assert pair.stored() is None
+    assert pair.fill(write_folder, 4096, quiet) == made
+    assert names(pair) == {"parts", "parts.json"}
+
+
+def test_a_touched_folder_is_hashed_once_and_kept(
+    pair: Slot, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = pair.stored()
+    os.utime(pair.path / "a", ns=(1, 1))
+    assert pair.stored() == made
+    monkeypatch.setattr("harness.prepare.store._sha256", never)
+    assert pair.stored() == made
+
+
 def test_the_record_can_be_read_by_whom_the_file_can(slot: Slot) -> None:
     slot.fill(write, 4096, quiet)
     record = slot.path.with_name("file.gguf.json")
-    assert json.loads(record.read_text())["sha256"] == SHA256
+    assert json.loads(record.read_text())["files"][0]["sha256"] == SHA256
     assert record.stat().st_mode == slot.path.stat().st_mode
 
 

@@ -10,8 +10,9 @@ from harness.ask.claims import Claim
 from harness.ask.pages import Page, Panel, Review, Tool
 from harness.judge.verdicts import Evidence, Finding, Interval, Point, Subject, Verdict
 from harness.metrics import METRICS
-from harness.run.protocol import Settings, Shape
+from harness.run.protocol import Shape
 from harness.run.records import Gate, Machine, RuntimeRecord
+from harness.run.runtimes import settings_for
 
 GIB = 1 << 30
 LAPTOP = Machine(
@@ -38,7 +39,7 @@ CLOUD = LAPTOP.model_copy(
     }
 )
 MACHINES = [LAPTOP, CLOUD]
-SETTINGS = Settings(8, 4096, 512, 512, False, "f16", True, 0)
+SETTINGS = settings_for("llama.cpp", "cpu", threads=8, context=4096)
 SHAPE = Shape(128, 64, 3)
 RUNTIME = RuntimeRecord(name="llama.cpp", version="b6321", device="cpu")
 

@@ -27,7 +27,6 @@ class Honest:
     def applied(self) -> dict[str, Any]:
         return {
             "settings": vars(self._settings),
-            "device": "cpu",
             "weight_buffers": {},
             "kv_bytes": None,
             "runtime_build": "fake",
@@ -79,7 +78,8 @@ class WrongSettings(Honest):
 
 class WrongDevice(Honest):
     def applied(self) -> dict[str, Any]:
-        return super().applied() | {"device": "gpu"}
+        applied = super().applied()
+        return applied | {"settings": applied["settings"] | {"device": "gpu"}}
 
 
 class ReusesPrefix(Honest):

@@ -5,11 +5,10 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
-from workers import SETTINGS, TINY
+from workers import SETTINGS, TINY, asked
 
 from harness.plan.cells import Cell
 from harness.run.gates import control_gate, gates, warnings
-from harness.run.protocol import Settings
 from harness.run.records import (
     Applied,
     Gate,
@@ -49,8 +48,7 @@ BLIND = Noise(
 
 def applied(device: str = "cpu", **settings: Any) -> Applied:
     return Applied(
-        settings=Settings(**(vars(SETTINGS) | settings)),
-        device=device,
+        settings=replace(asked(**settings), device=device),
         weight_buffers={},
         kv_bytes=None,
         runtime_build="",

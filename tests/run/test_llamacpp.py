@@ -9,7 +9,7 @@ from typing import Any
 
 import llama_cpp
 import pytest
-from workers import PATIENCE, SETTINGS, outcome, real
+from workers import PATIENCE, SETTINGS, asked, outcome, real
 
 from harness.ask import models
 from harness.run.chat_template import render
@@ -38,7 +38,7 @@ def new() -> LlamaCpp:
 
 def runtime(path: Path, **changes: Any) -> LlamaCpp:
     found = new()
-    found.load(str(path), replace(SETTINGS, **changes))
+    found.load(str(path), asked(**changes))
     found.create_context()
     return found
 
@@ -62,10 +62,9 @@ def loaded(smollm2: Path) -> LlamaCpp:
     ids=str,
 )
 def test_settings_are_read_back_as_asked(changes: dict[str, Any], smollm2: Path) -> None:
-    asked = replace(SETTINGS, **changes)
     applied = Applied.model_validate(runtime(smollm2, **changes).applied())
-    assert applied.settings == asked
-    assert applied.device == "cpu"
+    assert applied.settings == asked(**changes)
+    assert applied.settings.device == "cpu"
     assert applied.weight_buffers
     assert applied.runtime_build
 
@@ -74,7 +73,7 @@ def test_settings_are_asked_back_and_not_repeated(smollm2: Path) -> None:
     """llama.cpp rounds a context up to 256 and caps batches by it: both must show."""
     applied = runtime(smollm2, context=300, batch=4096, ubatch=4096).applied()
     assert applied["settings"]["context"] == 512
-    assert applied["settings"]["batch"] < 4096
+    assert applied["settings"]["options"]["batch"] < 4096
 
 
 def test_weights_are_mapped_or_read_as_asked(smollm2: Path) -> None:

@@ -12,7 +12,7 @@ import pytest
 from harness.errors import BadFile, NotEnough
 from harness.plan.cells import Cell
 from harness.run import store
-from harness.run.records import HarnessRecord, Machine, Run, Sample
+from harness.run.records import SCHEMA_VERSION, HarnessRecord, Machine, Run, Sample
 from harness.run.store import Journal, read_run, read_samples, runs
 
 KEY = "a" * 64
@@ -201,7 +201,7 @@ def test_samples_that_do_not_match_their_run_are_refused(change: str, journal: J
 def test_files_that_are_no_records_name_file_and_field(journal: Journal, tmp_path: Path) -> None:
     folder = finish(journal)
     record = json.loads((folder / "run.json").read_text())
-    for changes, field in (({"arm": "third"}, "arm"), ({"schema_version": 2}, "schema_version")):
+    for changes, field in (({"arm": "third"}, "arm"), ({"schema_version": 3}, "schema_version")):
         (folder / "run.json").write_text(json.dumps(record | changes))
         with pytest.raises(BadFile, match=f"run.json: {field}"):
             read_run(folder)
@@ -239,7 +239,8 @@ def test_stored_runs_are_of_every_kind() -> None:
 @pytest.mark.parametrize("path", sorted(STORED.glob("*/*/run.json")), ids=lambda p: p.parent.name)
 def test_a_stored_run_is_read(path: Path) -> None:
     found, samples = read_run(path.parent), read_samples(path.parent)
-    assert found.schema_version == 1
+    assert found.schema_version == SCHEMA_VERSION
+    assert found.settings is None or found.settings.device == found.cell.device
     assert len(samples) == found.samples
     assert all((one.data is None) == (one.cause is not None) for one in samples)
     assert {one.data.kind for one in samples if one.data} <= {

@@ -7,27 +7,26 @@ import select
 import subprocess
 import sys
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from harness.errors import WorkerError
 from harness.run.manager import Worker
 from harness.run.protocol import Request, Settings, Shape
+from harness.run.runtimes import settings_for
 from harness.run.workloads import WORKLOADS
 
 LLAMACPP = "harness.run.runtimes.llamacpp:LlamaCpp"
-SETTINGS = Settings(
-    threads=1,
-    context=256,
-    batch=256,
-    ubatch=256,
-    flash_attention=True,
-    kv_type="f16",
-    mmap=True,
-    gpu_layers=0,
-)
+SETTINGS = settings_for("llama.cpp", "cpu", threads=1, context=256)
 TINY = Shape(prompt_tokens=8, new_tokens=2, repeats=1)
 PATIENCE = 120.0  # the machine may be busy; nothing here waits this long on an idle one
+
+
+def asked(**changes: Any) -> Settings:
+    """SETTINGS but for these, llama.cpp's own among them."""
+    common = {name: changes.pop(name) for name in ("threads", "context") if name in changes}
+    return replace(SETTINGS, **common, options=SETTINGS.options | changes)
 
 
 def fake(name: str, **changes: Any) -> Request:

@@ -2,21 +2,26 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from harness.run.protocol import Settings
+from harness.run.protocol import Option, Settings
 
 
 @dataclass(frozen=True)
 class Entry:
-    """Where a runtime lives and which distribution gives its version."""
+    """Where a runtime lives, which distribution gives its version, and what it is asked for.
+
+    `options` are its own settings for a context of so many tokens.
+    """
 
     target: str
     distribution: str
     extra: str
     devices: tuple[str, ...]
     formats: tuple[str, ...]
+    options: Callable[[int], dict[str, Option]]
 
 
 RUNTIMES: dict[str, Entry] = {
@@ -26,8 +31,24 @@ RUNTIMES: dict[str, Entry] = {
         "llamacpp",
         ("cpu",),
         ("gguf",),
+        lambda context: {
+            "batch": min(2048, context),  # llama.cpp clips both by itself
+            "ubatch": min(512, context),
+            "flash_attention": True,
+            "kv_type": "f16",
+            "mmap": True,
+            "gpu_layers": 0,
+        },
     ),
 }
+
+HEADER_READER = "llama.cpp"
+"""The runtime that reads facts off an artifact's header."""
+
+
+def settings_for(runtime: str, device: str, threads: int, context: int) -> Settings:
+    """What a cell asks of a registered runtime."""
+    return Settings(device, threads, context, RUNTIMES[runtime].options(context))
 
 
 @dataclass(frozen=True)

@@ -40,10 +40,12 @@ class LlamaCpp:
         self._log.append(text.decode("utf-8", "replace"))
 
     def load(self, path: str, settings: Settings) -> None:
-        self._settings = settings
+        self._settings, asked = settings, settings.options
         params = api.llama_model_default_params()
-        params.n_gpu_layers = settings.gpu_layers
-        params.load_mode = api.LLAMA_LOAD_MODE_MMAP if settings.mmap else api.LLAMA_LOAD_MODE_NONE
+        params.n_gpu_layers = asked["gpu_layers"]
+        params.load_mode = (
+            api.LLAMA_LOAD_MODE_MMAP if asked["mmap"] else api.LLAMA_LOAD_MODE_NONE
+        )
         model = api.llama_model_load_from_file(path.encode(), params)
         if not model:
             raise ArtifactRefused(self._last_words())
@@ -51,15 +53,16 @@ class LlamaCpp:
         self._vocab = api.llama_model_get_vocab(model)
 
     def create_context(self) -> None:
-        asked, params = self._settings, api.llama_context_default_params()
-        params.n_ctx, params.n_batch, params.n_ubatch = asked.context, asked.batch, asked.ubatch
-        params.n_threads = params.n_threads_batch = asked.threads
+        asked, params = self._settings.options, api.llama_context_default_params()
+        params.n_ctx, params.n_threads = self._settings.context, self._settings.threads
+        params.n_batch, params.n_ubatch = asked["batch"], asked["ubatch"]
+        params.n_threads_batch = params.n_threads
         params.flash_attn_type = (
             api.LLAMA_FLASH_ATTN_TYPE_ENABLED
-            if asked.flash_attention
+            if asked["flash_attention"]
             else api.LLAMA_FLASH_ATTN_TYPE_DISABLED
         )
-        params.type_k = params.type_v = {"f16": _F16}[asked.kv_type]
+        params.type_k = params.type_v = {"f16": _F16}[str(asked["kv_type"])]
         params.no_perf = False  # its counters say how many tokens were really evaluated
         context = api.llama_init_from_model(self._model, params)
         if not context:
@@ -69,7 +72,7 @@ class LlamaCpp:
 
     def evaluate(self, prompt: list[int], new_tokens: int, *, stop_at_end: bool) -> Answer:
         self._forget()
-        size = self._settings.batch
+        size = int(self._settings.options["batch"])
         batches = [prompt[start : start + size] for start in range(0, len(prompt), size)]
         arrays = [(api.llama_token * len(batch))(*batch) for batch in batches]
         next_token = (api.llama_token * 1)()
@@ -142,20 +145,23 @@ class LlamaCpp:
         mode = re.search(r"\(load_mode = (\w+)\)", log)
         buffers = re.findall(r"load_tensors:\s+(\S+) model buffer size =\s*([\d.]+) MiB", log)
         threads = {api.llama_n_threads(context), api.llama_n_threads_batch(context)}
+        # A build without a GPU back end says nothing of offloading: there is none.
+        gpu_layers = int(offloaded[1]) if offloaded else 0
         settings = Settings(
+            device="gpu" if gpu_layers else "cpu",
             threads=threads.pop() if len(threads) == 1 else -1,
             context=api.llama_n_ctx(context),
-            batch=api.llama_n_batch(context),
-            ubatch=api.llama_n_ubatch(context),
-            flash_attention=bool(flash and flash[1] == "enabled"),
-            kv_type=kv[2] if kv and kv[2] == kv[3] else "unknown",
-            mmap=bool(mode and mode[1] == "mmap"),
-            # A build without a GPU back end says nothing of offloading: there is none.
-            gpu_layers=int(offloaded[1]) if offloaded else 0,
+            options={
+                "batch": api.llama_n_batch(context),
+                "ubatch": api.llama_n_ubatch(context),
+                "flash_attention": bool(flash and flash[1] == "enabled"),
+                "kv_type": kv[2] if kv and kv[2] == kv[3] else "unknown",
+                "mmap": bool(mode and mode[1] == "mmap"),
+                "gpu_layers": gpu_layers,
+            },
         )
         return {
             "settings": vars(settings),
-            "device": "cpu" if settings.gpu_layers == 0 else "gpu",
             "weight_buffers": {name: int(float(size) * _MIB) for name, size in buffers},
             "kv_bytes": int(float(kv[1]) * _MIB) if kv else None,
             "runtime_build": _text(api.llama_print_system_info()).strip(),

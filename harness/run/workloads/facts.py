@@ -6,19 +6,11 @@ from collections.abc import Iterator
 from typing import Any
 
 from harness.ask import models
-from harness.run.protocol import Channel, Request, Settings
+from harness.run.protocol import Channel, Request
+from harness.run.runtimes import HEADER_READER, settings_for
 from harness.run.workloads import make_runtime
 
-_HEADER_ONLY = Settings(
-    threads=1,
-    context=256,
-    batch=256,
-    ubatch=256,
-    flash_attention=False,
-    kv_type="f16",
-    mmap=True,
-    gpu_layers=0,
-)
+_HEADER_ONLY = settings_for(HEADER_READER, "cpu", threads=1, context=256)
 
 
 def measure(request: Request, channel: Channel) -> Iterator[dict[str, Any]]:
