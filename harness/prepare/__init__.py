@@ -44,9 +44,7 @@ class Source(Protocol):
     def cost(self, model: Model, artifact: Artifact) -> Need:
         """What it costs when nothing is there yet."""
 
-    def write(
-        self, model: Model, artifact: Artifact, part: Path, progress: Progress
-    ) -> str | None:
+    def write(self, model: Model, artifact: Artifact, part: Path, progress: Progress) -> str | None:
         """Writes a file or folder at `part`, scratch files beside it; the file's sha256."""
 
 

@@ -11,7 +11,6 @@ import sys
 from dataclasses import asdict, dataclass
 from typing import Any
 
-
 Option = bool | int | str
 
 

@@ -110,9 +110,7 @@ def test_publish_needs_verdicts_and_says_so(
 def write(folder: Path, name: str, rates: list[float | None], session: str) -> str:
     """A finished run of decode rates; None is a process that crashed."""
     settings = settings_for("llama.cpp", "cpu", threads=1, context=256)
-    applied = Applied(
-        settings=settings, weight_buffers={}, kv_bytes=None, runtime_build="b"
-    )
+    applied = Applied(settings=settings, weight_buffers={}, kv_bytes=None, runtime_build="b")
     samples = []
     for index, rate in enumerate(rates):
         once = Repeat(

@@ -81,9 +81,7 @@ def samples(data: Iterable[Data | str]) -> list[Sample]:
 
 def applied(context: int = 2048) -> Applied:
     settings = replace(SETTINGS, context=context)
-    return Applied(
-        settings=settings, weight_buffers={}, kv_bytes=None, runtime_build="b1"
-    )
+    return Applied(settings=settings, weight_buffers={}, kv_bytes=None, runtime_build="b1")
 
 
 def speed(rate: float, tokens: int = 4) -> SpeedData:

@@ -18,7 +18,9 @@ from harness.run.runtimes import Entry
 from harness.run.session import Session
 
 ENTRIES = {
-    fake.__name__: Entry(f"fakes:{fake.__name__}", "pytest", "test", ("cpu",), ("gguf",), lambda _: {})
+    fake.__name__: Entry(
+        f"fakes:{fake.__name__}", "pytest", "test", ("cpu",), ("gguf",), lambda _: {}
+    )
     for fake in fakes.RUNTIMES
 }
 TASK = "bfcl_simple_python"

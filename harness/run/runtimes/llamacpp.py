@@ -43,9 +43,7 @@ class LlamaCpp:
         self._settings, asked = settings, settings.options
         params = api.llama_model_default_params()
         params.n_gpu_layers = asked["gpu_layers"]
-        params.load_mode = (
-            api.LLAMA_LOAD_MODE_MMAP if asked["mmap"] else api.LLAMA_LOAD_MODE_NONE
-        )
+        params.load_mode = api.LLAMA_LOAD_MODE_MMAP if asked["mmap"] else api.LLAMA_LOAD_MODE_NONE
         model = api.llama_model_load_from_file(path.encode(), params)
         if not model:
             raise ArtifactRefused(self._last_words())
