@@ -123,7 +123,7 @@ def test_a_runtime_is_one_file_and_one_line(
     plugins.mkdir()
     (plugins / "echo_runtime.py").write_text(textwrap.dedent(RUNTIME))
     monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(plugins), str(ROOT)]))
-    entry = Entry("echo_runtime:Echo", "pytest", "echo", ("cpu",), ("gguf",), lambda context: {})
+    entry = Entry("echo_runtime:Echo", ("pytest",), "echo", ("cpu",), ("gguf",), lambda *_: {})
     monkeypatch.setitem(RUNTIMES, "echo", entry)
 
     asked = records.claim("decode_rate", ">=", 90, 2, runtime="echo")

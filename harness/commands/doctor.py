@@ -57,7 +57,11 @@ def _machine() -> list[Check]:
 
 
 def _packages() -> list[Check]:
-    wanted = [(name, entry.distribution, entry.extra) for name, entry in RUNTIMES.items()]
+    wanted = [
+        (name, distribution, entry.extra)
+        for name, entry in RUNTIMES.items()
+        for distribution in entry.distributions
+    ]
     wanted += [("charts", distribution, "site") for distribution in _SITE]
     found = []
     for name, distribution, extra in wanted:

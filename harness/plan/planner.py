@@ -111,7 +111,9 @@ class Planner:
         task = self._tasks.get(cell.task or "")
         context = _context(cell, shape)
         room = min(context, model.geometry.context)
-        settings = settings_for(str(cell.runtime), str(cell.device), self._cores, room)
+        settings = settings_for(
+            str(cell.runtime), str(cell.device), self._cores, room, artifact.quantisation
+        )
         memory = estimate.memory_bytes(model, artifact, settings.context)
         return Planned(
             cell,
@@ -192,7 +194,7 @@ def key(planned: Planned, models: Mapping[str, Model], tasks: Mapping[str, Task]
     if planned.artifact and cell.model:
         runtime = RUNTIMES[cell.runtime or HEADER_READER]
         parts.append(prepare.identity(models[cell.model], planned.artifact))
-        parts.append(importlib.metadata.version(runtime.distribution))
+        parts += [importlib.metadata.version(one) for one in runtime.distributions]
     if cell.workload == "facts":
         parts.append(digest(models[str(cell.model)]))
     if cell.task:
@@ -225,7 +227,8 @@ def _data(task: Task) -> prepare.Need:
 def _missing_runtime(name: str) -> str | None:
     entry = RUNTIMES[name]
     try:
-        importlib.metadata.version(entry.distribution)
+        for distribution in entry.distributions:
+            importlib.metadata.version(distribution)
     except importlib.metadata.PackageNotFoundError:
         return str(MissingError(f"{name} is not here; pip install 'claimbench[{entry.extra}]'"))
     return None

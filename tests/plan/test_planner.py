@@ -147,7 +147,7 @@ def test_a_runtime_that_does_not_read_the_artifact_is_a_problem(
 def test_a_runtime_that_is_not_installed_says_how_to_get_it(
     planner: Planner, monkeypatch: pytest.MonkeyPatch, known: dict[str, Claim]
 ) -> None:
-    absent = replace(RUNTIMES["llama.cpp"], distribution="no-such-distribution")
+    absent = replace(RUNTIMES["llama.cpp"], distributions=("no-such-distribution",))
     monkeypatch.setitem(RUNTIMES, "llama.cpp", absent)
     plan = planner.plan([known["smoke-rate"]])
     assert plan.cells[0].problem == "llama.cpp is not here; pip install 'claimbench[llamacpp]'"

@@ -19,7 +19,7 @@ from harness.run.session import Session
 
 ENTRIES = {
     fake.__name__: Entry(
-        f"fakes:{fake.__name__}", "pytest", "test", ("cpu",), ("gguf",), lambda _: {}
+        f"fakes:{fake.__name__}", ("pytest",), "test", ("cpu",), ("gguf",), lambda *_: {}
     )
     for fake in fakes.RUNTIMES
 }

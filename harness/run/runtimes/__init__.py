@@ -11,27 +11,28 @@ from harness.run.protocol import Option, Settings
 
 @dataclass(frozen=True)
 class Entry:
-    """Where a runtime lives, which distribution gives its version, and what it is asked for.
+    """Where a runtime lives, what it is made of, and what it is asked for.
 
-    `options` are its own settings for a context of so many tokens.
+    `distributions`: the first is the runtime itself; the versions of all of them are part of a
+    cell's key. `options`: its own settings for so many tokens of context at a quantisation.
     """
 
     target: str
-    distribution: str
+    distributions: tuple[str, ...]
     extra: str
     devices: tuple[str, ...]
     formats: tuple[str, ...]
-    options: Callable[[int], dict[str, Option]]
+    options: Callable[[int, str], dict[str, Option]]
 
 
 RUNTIMES: dict[str, Entry] = {
     "llama.cpp": Entry(
         "harness.run.runtimes.llamacpp:LlamaCpp",
-        "llama-cpp-python",
+        ("llama-cpp-python",),
         "llamacpp",
         ("cpu",),
         ("gguf",),
-        lambda context: {
+        lambda context, _: {
             "batch": min(2048, context),  # llama.cpp clips both by itself
             "ubatch": min(512, context),
             "flash_attention": True,
@@ -46,9 +47,11 @@ HEADER_READER = "llama.cpp"
 """The runtime that reads facts off an artifact's header."""
 
 
-def settings_for(runtime: str, device: str, threads: int, context: int) -> Settings:
+def settings_for(
+    runtime: str, device: str, threads: int, context: int, quantisation: str = ""
+) -> Settings:
     """What a cell asks of a registered runtime."""
-    return Settings(device, threads, context, RUNTIMES[runtime].options(context))
+    return Settings(device, threads, context, RUNTIMES[runtime].options(context, quantisation))
 
 
 @dataclass(frozen=True)
