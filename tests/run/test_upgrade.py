@@ -26,7 +26,7 @@ def test_version_1_had_llama_cpps_settings_side_by_side() -> None:
     found = read_run(path).settings
     assert old["schema_version"] == 1 and found is not None
     assert found.flat() == old["settings"] | {"device": "cpu"}
-    assert (found.threads, found.context) == (old["settings"]["threads"], old["settings"]["context"])
+    assert found.threads == old["settings"]["threads"]
     assert found.options["batch"] == old["settings"]["batch"]
 
 
