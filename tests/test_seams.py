@@ -110,7 +110,7 @@ class Echo:
     def vocabulary(self):
         return 256
 
-    def evaluate(self, prompt, new_tokens, *, stop_at_end):
+    def evaluate(self, prompt, new_tokens, *, stop_at_end, top=0):
         times = [0.01] * (new_tokens - 1)
         return Answer(prompt[:new_tokens], len(prompt), 0.1, 0.11, times, "length")
 '''

@@ -1,4 +1,4 @@
-"""Two runs of one workload: the ratio of each metric, paired where they took turns."""
+"""Two runs: of a workload the ratio of each metric, of a task whether their scores compare."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from pathlib import Path
 from harness import home, statistics
 from harness.commands import listing
 from harness.errors import UnknownName, UserError
+from harness.judge.parity import Parity, parity
 from harness.metrics import METRICS
 from harness.run import store
 from harness.run.records import Run
@@ -27,12 +28,30 @@ def run(options: argparse.Namespace) -> int:
     (folder_a, a), (folder_b, b) = found[options.a], found[options.b]
     if a.cell.workload != b.cell.workload or a.cell.task != b.cell.task:
         raise UserError(f"{a.cell.name} and {b.cell.name} measure different things")
+    if a.cell.task:
+        return _tell(parity(store.read_samples(folder_a), store.read_samples(folder_b)))
     paired = a.session == b.session and a.machine == b.machine
     rows = _ratios(folder_a, folder_b, a.cell.workload) if paired else []
     if not rows:
         raise UserError(_why_not(a, b, paired))
     listing.table(("metric", "A / B", "95% interval", "pairs"), rows)
     return 0
+
+
+def _tell(found: Parity) -> int:
+    """The parity of two runs of a task; status 1 where their scores do not compare."""
+    counts = (
+        ("same rendered prompt", found.same_prompt),
+        ("same token ids", found.same_ids),
+        ("same answer", found.same_output),
+    )
+    rows = [(name, f"{count}/{found.items}") for name, count in counts]
+    listing.table(("of items in both", "items"), rows)
+    if found.apart is not None:
+        print(f"log-probabilities of first tokens at most {found.apart:.3g} apart")
+    for reason in found.reasons:
+        print(f"scores do not compare: {reason}")
+    return 0 if found.passed else 1
 
 
 def _ratios(a: Path, b: Path, workload: str | None) -> list[tuple[str, str, str, int]]:

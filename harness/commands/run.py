@@ -13,6 +13,7 @@ from harness.errors import MissingError, UnknownName, UserError
 from harness.judge.summary import summary
 from harness.plan.cells import Cell
 from harness.run import store
+from harness.run.runtimes import RUNTIMES
 from harness.run.session import Session
 
 WORKLOADS = ("speed", "load", "memory")
@@ -24,7 +25,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     what = parser.add_mutually_exclusive_group(required=True)
     what.add_argument("--task")
     what.add_argument("--workload", help=", ".join(WORKLOADS))
-    parser.add_argument("--quantisation", help="default: the model's first artifact")
+    parser.add_argument("--quantisation", help="default: the first that the runtime reads")
     parser.add_argument("--limit", type=int, default=5, help="samples, or items of a task")
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--context", type=int, default=2048, help="tokens, for memory")
@@ -59,6 +60,13 @@ def run(options: argparse.Namespace) -> int:
     return 0
 
 
+def _first(model: models.Model, runtime: str) -> str:
+    """The quantisation of the first artifact that the runtime reads, or of the first there is."""
+    formats = RUNTIMES[runtime].formats if runtime in RUNTIMES else ()
+    readable = [one for one in model.artifacts if one.format in formats]
+    return (readable or model.artifacts)[0].quantisation
+
+
 def _cell(context: Context, options: argparse.Namespace) -> Cell:
     if options.limit < 1:
         raise UserError(f"--limit {options.limit}: at least one sample")
@@ -73,7 +81,7 @@ def _cell(context: Context, options: argparse.Namespace) -> Cell:
         workload=workload,
         task=options.task,
         model=model.id,
-        quantisation=options.quantisation or model.artifacts[0].quantisation,
+        quantisation=options.quantisation or _first(model, options.runtime),
         runtime=options.runtime,
         device=options.device,
         context=options.context if workload == "memory" else None,

@@ -129,9 +129,14 @@ class ItemData(Row):
     item_sha256: Sha256
     prompt_sha256: Sha256
     prompt_tokens: int
+    prompt_start: list[int] = []
+    prompt_ids_sha256: Sha256 | None = None
+    """Of the token ids as a JSON list. Null: written before runtimes were compared."""
     evaluated_tokens: int
     new_tokens: int
     stopped: Literal["end", "length"]
+    first_logprobs: list[tuple[int, float]] = []
+    """The likeliest first tokens, with their log-probabilities."""
     output: str
     outcome: str
     correct: bool

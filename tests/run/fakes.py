@@ -35,7 +35,9 @@ class Honest:
     def vocabulary(self) -> int:
         return VOCABULARY
 
-    def evaluate(self, prompt: list[int], new_tokens: int, *, stop_at_end: bool) -> Answer:
+    def evaluate(
+        self, prompt: list[int], new_tokens: int, *, stop_at_end: bool, top: int = 0
+    ) -> Answer:
         return Answer(
             tokens=[ord("x")] * new_tokens,
             evaluated_tokens=len(prompt),
@@ -91,7 +93,9 @@ class ReusesPrefix(Honest):
         super().load(path, settings)
         self._known = set()
 
-    def evaluate(self, prompt: list[int], new_tokens: int, *, stop_at_end: bool) -> Answer:
+    def evaluate(
+        self, prompt: list[int], new_tokens: int, *, stop_at_end: bool, top: int = 0
+    ) -> Answer:
         answer = super().evaluate(prompt, new_tokens, stop_at_end=stop_at_end)
         if tuple(prompt) in self._known:
             return Answer(**(vars(answer) | {"evaluated_tokens": 1}))
@@ -102,7 +106,9 @@ class ReusesPrefix(Honest):
 class Wanders(Honest):
     """Another greedy answer in each process."""
 
-    def evaluate(self, prompt: list[int], new_tokens: int, *, stop_at_end: bool) -> Answer:
+    def evaluate(
+        self, prompt: list[int], new_tokens: int, *, stop_at_end: bool, top: int = 0
+    ) -> Answer:
         answer = super().evaluate(prompt, new_tokens, stop_at_end=stop_at_end)
         return Answer(**(vars(answer) | {"tokens": [os.getpid()] * new_tokens}))
 
@@ -117,7 +123,9 @@ class Nonsense(Honest):
 class Poisoned(Honest):
     """Dies of the one item that holds the text in POISON."""
 
-    def evaluate(self, prompt: list[int], new_tokens: int, *, stop_at_end: bool) -> Answer:
+    def evaluate(
+        self, prompt: list[int], new_tokens: int, *, stop_at_end: bool, top: int = 0
+    ) -> Answer:
         if os.environ["POISON"].encode() in bytes(prompt):
             os.abort()
         return super().evaluate(prompt, new_tokens, stop_at_end=stop_at_end)

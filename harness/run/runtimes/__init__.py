@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from harness.run.protocol import Option, Settings
@@ -68,6 +68,8 @@ class Answer:
     first_token_seconds: float
     token_seconds: list[float]
     stopped: str
+    first_logprobs: list[tuple[int, float]] = field(default_factory=list)
+    """The likeliest first tokens and their log-probabilities, as many as were asked for."""
 
     def timing(self) -> dict[str, Any]:
         """As `harness.run.records.Repeat`."""
@@ -94,8 +96,13 @@ class Runtime(Protocol):
 
     def vocabulary(self) -> int: ...
 
-    def evaluate(self, prompt: list[int], new_tokens: int, *, stop_at_end: bool) -> Answer:
-        """Forgets everything, evaluates `prompt`, samples greedily up to `new_tokens`."""
+    def evaluate(
+        self, prompt: list[int], new_tokens: int, *, stop_at_end: bool, top: int = 0
+    ) -> Answer:
+        """Forgets everything, evaluates `prompt`, samples greedily up to `new_tokens`.
+
+        `top`: how many of the likeliest first tokens to tell; none where anything is timed.
+        """
         ...
 
     def tokenize(self, text: str) -> list[int]:

@@ -20,6 +20,7 @@ import numpy as np
 
 from harness.run.protocol import Settings
 from harness.run.runtimes import Answer, ArtifactRefused
+from harness.run.runtimes.logits import likeliest
 
 _MIB = 1 << 20
 Logits = np.ndarray[tuple[int], np.dtype[np.float32]]
@@ -68,7 +69,9 @@ class LlamaCpp:
         self._context = context
         self._memory = api.llama_get_memory(context)
 
-    def evaluate(self, prompt: list[int], new_tokens: int, *, stop_at_end: bool) -> Answer:
+    def evaluate(
+        self, prompt: list[int], new_tokens: int, *, stop_at_end: bool, top: int = 0
+    ) -> Answer:
         self._forget()
         size = int(self._settings.options["batch"])
         batches = [prompt[start : start + size] for start in range(0, len(prompt), size)]
@@ -88,6 +91,7 @@ class LlamaCpp:
         prefilled = clock()
         ended = False
         logits = self._logits()
+        first = likeliest(logits, top)
         while not (status or ended or len(tokens) == new_tokens):
             if tokens:
                 next_token[0] = tokens[-1]
@@ -106,6 +110,7 @@ class LlamaCpp:
             first_token_seconds=stamps[0] - start,
             token_seconds=[after - before for before, after in pairwise(stamps)],
             stopped="end" if ended else "length",
+            first_logprobs=first,
         )
 
     def _forget(self) -> None:

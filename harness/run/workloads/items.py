@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,9 @@ from harness.run.protocol import Channel, Request
 from harness.run.runtimes import Runtime
 from harness.run.tasks import Item, TaskKind, kind
 from harness.run.workloads import make_runtime
+
+_START, _TOP = 8, 10
+"""Enough of a prompt's ids to see a doubled start token, and of the first token's likeliest."""
 
 
 def measure(request: Request, channel: Channel) -> Iterator[dict[str, Any]]:
@@ -36,7 +40,7 @@ def _answer(
 ) -> dict[str, Any]:
     prompt = render(template, item.messages)
     ids = runtime.tokenize(prompt)
-    answer = runtime.evaluate(ids, task.max_new_tokens, stop_at_end=True)
+    answer = runtime.evaluate(ids, task.max_new_tokens, stop_at_end=True, top=_TOP)
     said = answer.tokens[:-1] if answer.stopped == "end" else answer.tokens
     output = runtime.detokenize(said)
     score = task_kind.score(item, output)
@@ -46,9 +50,12 @@ def _answer(
         "item_sha256": item.digest(),
         "prompt_sha256": _sha256(prompt),
         "prompt_tokens": len(ids),
+        "prompt_start": ids[:_START],
+        "prompt_ids_sha256": _sha256(json.dumps(ids)),
         "evaluated_tokens": answer.evaluated_tokens,
         "new_tokens": len(answer.tokens),
         "stopped": answer.stopped,
+        "first_logprobs": answer.first_logprobs,
         "output": output,
         "outcome": score.outcome,
         "correct": score.correct,

@@ -1,0 +1,75 @@
+"""`harness compare` on two runs of a task: do their scores compare, and if not, why."""
+
+from __future__ import annotations
+
+import hashlib
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from checkouts import Say
+
+from harness.run import store
+from harness.run.records import ItemData, Sample
+
+STORED = Path(__file__).parents[1] / "run" / "stored"
+Change = Callable[[ItemData], ItemData]
+
+
+@pytest.fixture
+def checkout(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    shutil.copy(Path(__file__).parents[2] / "models.yaml", tmp_path)
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def write(checkout: Path, name: str, change: Change) -> str:
+    """A stored run of a task under another name, its items changed."""
+    source = next(path for path, run in store.runs(STORED) if run.cell.task)
+    run, samples = store.read_run(source), store.read_samples(source)
+    changed: list[Sample] = []
+    for sample in samples:
+        data = sample.data
+        if isinstance(data, ItemData):
+            data = change(data)
+        changed.append(sample.model_copy(update={"data": data}))
+    raw = store.samples_bytes(changed)
+    digest = hashlib.sha256(raw).hexdigest()
+    place = checkout / "results" / "laptop" / name
+    store.write_whole(place / "samples.jsonl", raw)
+    record = run.model_copy(update={"id": name, "samples_sha256": digest})
+    store.write_whole(place / "run.json", store.to_json(record))
+    return name
+
+
+def with_ids(data: ItemData) -> ItemData:
+    known = {"prompt_ids_sha256": data.prompt_sha256, "first_logprobs": [(1, -0.5)]}
+    return data.model_copy(update=known)
+
+
+def test_scores_of_the_same_prompts_compare(
+    checkout: Path, say: Say, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def elsewhere(data: ItemData) -> ItemData:
+        return with_ids(data).model_copy(update={"output": "x", "first_logprobs": [(1, -0.75)]})
+
+    one, other = write(checkout, "one", with_ids), write(checkout, "other", elsewhere)
+    assert say("compare", one, other) == 0
+    shown = capsys.readouterr().out
+    n = sum(1 for one in store.read_samples(checkout / "results" / "laptop" / "one") if one.data)
+    assert n > 0
+    assert [line.split()[-1] for line in shown.splitlines() if line.startswith("same")] == [
+        f"{n}/{n}",
+        f"{n}/{n}",
+        f"0/{n}",
+    ]
+    assert "at most 0.25 apart" in shown
+
+
+def test_scores_of_other_token_ids_do_not_compare(
+    checkout: Path, say: Say, capsys: pytest.CaptureFixture[str]
+) -> None:
+    one, other = write(checkout, "one", with_ids), write(checkout, "other", lambda data: data)
+    assert say("compare", one, other) == 1
+    assert "scores do not compare: a run does not say which token ids" in capsys.readouterr().out

@@ -1,0 +1,82 @@
+"""Two runs of one task: the same question, or by name why not."""
+
+from __future__ import annotations
+
+import hashlib
+from typing import Any
+
+import pytest
+
+from harness.judge.parity import parity
+from harness.run.records import ItemData, Sample
+
+IDS = [1, 7, 9, 11, 13, 15, 17, 19, 21, 23]
+TEMPLATE = "a" * 64
+
+
+def sha256(text: object) -> str:
+    return hashlib.sha256(str(text).encode()).hexdigest()
+
+
+def item(name: str = "x", ids: list[int] | None = None, **changes: Any) -> Sample:
+    ids = IDS if ids is None else ids
+    data = {
+        "item": name,
+        "item_sha256": sha256(name),
+        "prompt_sha256": sha256("prompt"),
+        "prompt_tokens": len(ids),
+        "prompt_start": ids[:8],
+        "prompt_ids_sha256": sha256(ids),
+        "evaluated_tokens": len(ids),
+        "new_tokens": 2,
+        "stopped": "end",
+        "first_logprobs": [(5, -0.1), (6, -3.0)],
+        "output": "yes",
+        "outcome": "exact",
+        "correct": True,
+        "detail": "",
+        "template_sha256": TEMPLATE,
+    }
+    answer = ItemData.model_validate(data | changes)
+    return Sample(index=0, item=name, started="", seconds=1.0, data=answer)
+
+
+def test_the_same_question_in_any_order() -> None:
+    found = parity([item("x"), item("y")], [item("y"), item("x", output="no"), item("z")])
+    assert found.passed
+    assert (found.items, found.same_prompt, found.same_ids, found.same_output) == (2, 2, 2, 1)
+    assert (found.apart, found.reasons) == (0, ())
+
+
+def test_how_far_the_first_tokens_are_apart() -> None:
+    other = item(first_logprobs=[(6, -2.5), (5, -0.3), (9, -4.0)])
+    assert parity([item()], [other]).apart == pytest.approx(0.5)
+    assert parity([item()], [item(first_logprobs=[(8, -1.0)])]).apart is None
+
+
+REASONS = {
+    "doubled start": (item(), item(ids=[1, *IDS]), "the second run's prompts start with one more"),
+    "start missing here": (item(), item(ids=IDS[1:]), "the first run's prompts start with one mo"),
+    "lost control tokens": (item(ids=[1, 2, 3, *IDS]), item(), "the first run has more tokens"),
+    "other template": (
+        item(),
+        item(template_sha256="b" * 64, prompt_sha256=sha256("other")),
+        "the chat templates differ",
+    ),
+    "one template": (item(), item(prompt_sha256=sha256("other")), "rendered differently"),
+    "unknown ids": (item(), item(prompt_ids_sha256=None), "does not say which token ids"),
+    "nothing in common": (item("x"), item("y"), "no item in common"),
+}
+
+
+@pytest.mark.parametrize(("a", "b", "reason"), REASONS.values(), ids=REASONS)
+def test_what_differs_is_named_and_scores_do_not_compare(a: Sample, b: Sample, reason: str) -> None:
+    found = parity([a], [b])
+    assert not found.passed
+    assert [reason in one for one in found.reasons] == [True]
+
+
+def test_nothing_answered_is_no_parity() -> None:
+    failed = Sample(index=0, item="x", started="", seconds=1.0, cause="crashed")
+    assert not parity([failed], [failed]).passed
+    assert not parity([], []).passed
