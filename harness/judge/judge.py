@@ -16,7 +16,16 @@ from harness.ask.models import Model
 from harness.errors import BadFile
 from harness.judge import estimates
 from harness.judge.estimates import Reading
-from harness.judge.verdicts import Evidence, Finding, Interval, Outcome, Subject, Value, Verdict
+from harness.judge.verdicts import (
+    Evidence,
+    Finding,
+    Interval,
+    Outcome,
+    Subject,
+    Value,
+    Verdict,
+    parse,
+)
 from harness.metrics import METRICS
 from harness.plan.cells import Cell, cells_of
 from harness.run import store
@@ -334,7 +343,9 @@ def read(results: Path, claims: Iterable[Claim]) -> list[Verdict]:
         if not path.exists():
             raise BadFile(f"{path}: there is no verdict yet; run: harness judge")
         try:
-            verdicts.append(Verdict.model_validate_json(path.read_bytes()))
+            verdicts.append(parse(path.read_bytes()))
         except ValidationError as error:
             raise BadFile(f"{path}: {error.errors()[0]['msg']}") from error
+        except ValueError as error:
+            raise BadFile(f"{path}: no JSON: {error}") from error
     return verdicts

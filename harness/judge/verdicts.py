@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
+import json
 from typing import Literal
 
 from harness.ask.claims import Claim, Rule
 from harness.ask.models import Sha256
 from harness.ask.yaml_file import Row
+from harness.run import upgrade
 from harness.run.protocol import Settings, Shape
 from harness.run.records import Gate, RuntimeRecord, Weights
-
-SCHEMA_VERSION = 1
 
 Outcome = Literal["supported", "refuted", "inconclusive", "not_tested", "not_testable"]
 
@@ -80,7 +80,7 @@ class Subject(Row):
 class Verdict(Row):
     """One claim judged. `findings` hold one entry per machine with evidence."""
 
-    schema_version: Literal[1] = 1
+    schema_version: Literal[2] = 2
     claim: Claim
     rule: Rule | None
     subject: Subject | None
@@ -94,3 +94,8 @@ class Verdict(Row):
     findings: list[Finding]
     command: str | None
     """Repeats the evidence on the reader's machine; null for what can't be tested."""
+
+
+def parse(raw: bytes) -> Verdict:
+    """The verdict in a file of any version. Raises ValueError, of which ValidationError is one."""
+    return Verdict.model_validate_json(json.dumps(upgrade.verdict(json.loads(raw))))

@@ -18,7 +18,7 @@ from markupsafe import Markup
 
 from harness.ask.pages import Page
 from harness.errors import BadFile, UnknownName
-from harness.judge.verdicts import Evidence, Verdict
+from harness.judge.verdicts import Evidence, Verdict, parse
 from harness.publish import folder, view, words
 from harness.run.records import Machine
 
@@ -123,7 +123,7 @@ def _records(verdicts: list[Verdict], results: Path) -> dict[str, bytes]:
 def _stored(verdict: Verdict, path: Path) -> bytes:
     try:
         content = path.read_bytes()
-        same = Verdict.model_validate_json(content) == verdict
+        same = parse(content) == verdict
     except OSError as error:
         raise BadFile(f"{path}: cannot be read: {error.strerror}; run harness judge") from error
     except ValueError as error:

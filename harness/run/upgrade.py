@@ -33,6 +33,24 @@ def sample(data: Any, version: int) -> Any:
     return data
 
 
+def verdict(data: Any) -> Any:
+    """A verdict of any version. Its settings changed together with those of runs."""
+    if isinstance(data, dict) and data.get("schema_version") == 1:
+        findings = data.get("findings")
+        if isinstance(findings, list):
+            findings = [_finding_from_1(finding) for finding in findings]
+        data = data | {"schema_version": 2, "findings": findings}
+    return data
+
+
+def _finding_from_1(finding: Any) -> Any:
+    if not isinstance(finding, dict):
+        return finding
+    runtime = finding.get("runtime")
+    device = runtime.get("device") if isinstance(runtime, dict) else None
+    return finding | {"settings": _settings_from_1(finding.get("settings"), device)}
+
+
 def _settings_from_1(flat: Any, device: Any) -> Any:
     """Version 1 had only llama.cpp's settings, side by side, and no device among them."""
     if not isinstance(flat, dict):

@@ -18,8 +18,9 @@ Change = Callable[[ItemData], ItemData]
 
 
 @pytest.fixture
-def checkout(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def checkout(tmp_path: Path, say: Say, monkeypatch: pytest.MonkeyPatch) -> Path:
     shutil.copy(Path(__file__).parents[2] / "models.yaml", tmp_path)
+    (tmp_path / "claims").mkdir()
     monkeypatch.chdir(tmp_path)
     return tmp_path
 

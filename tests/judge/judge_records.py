@@ -51,6 +51,8 @@ def claim(metric: str, op: str, threshold: Any, n: int = 5, **more: Any) -> Clai
     margin = more.pop("margin", None)
     if METRICS[metric].comes_from not in ("facts", "panel"):
         more.setdefault("quantisation", "Q4_0")
+    if metric == "inter_token_p99":
+        more.setdefault("new_tokens", 663)
     rule = {"metric": metric, "op": op, "threshold": threshold, "why": "a test", "n": n}
     return Claim.model_validate(
         {

@@ -73,10 +73,7 @@ class LlamaCpp:
         self, prompt: list[int], new_tokens: int, *, stop_at_end: bool, top: int = 0
     ) -> Answer:
         self._forget()
-        size = int(self._settings.options["batch"])
-        batches = [prompt[start : start + size] for start in range(0, len(prompt), size)]
-        arrays = [(api.llama_token * len(batch))(*batch) for batch in batches]
-        next_token = (api.llama_token * 1)()
+        arrays, next_token = self._batches(prompt), (api.llama_token * 1)()
         step = api.llama_batch_get_one(next_token, 1)  # for all: making one takes microseconds
         context, clock, is_end = self._context, time.perf_counter, api.llama_vocab_is_eog
         decode, synchronize = api.llama_decode, api.llama_synchronize
@@ -112,6 +109,11 @@ class LlamaCpp:
             stopped="end" if ended else "length",
             first_logprobs=first,
         )
+
+    def _batches(self, prompt: list[int]) -> list[ctypes.Array[ctypes.c_int32]]:
+        size = int(self._settings.options["batch"])
+        parts = [prompt[start : start + size] for start in range(0, len(prompt), size)]
+        return [(api.llama_token * len(part))(*part) for part in parts]
 
     def _forget(self) -> None:
         api.llama_memory_clear(self._memory, True)
