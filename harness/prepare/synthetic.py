@@ -23,7 +23,7 @@ import numpy as np
 from harness.ask.models import Artifact, Geometry, Model, SyntheticSource
 from harness.errors import BadFile, MissingError, UnknownName
 from harness.prepare import Need
-from harness.prepare.store import Progress
+from harness.prepare.store import Progress, Written
 
 _WRITER = 2  # raise it with any change of the bytes: cached files are then made again
 _QUANTISATIONS = ("Q4_0", "Q8_0")
@@ -65,8 +65,8 @@ def cost(model: Model, artifact: Artifact) -> Need:
     return Need(present=False, download_bytes=0, disk_bytes=size)
 
 
-def write(model: Model, artifact: Artifact, part: Path, progress: Progress) -> str:
-    """Writes the file piece by piece: memory stays far below the model's size. Its sha256.
+def write(model: Model, artifact: Artifact, part: Path, progress: Progress) -> Written:
+    """Writes the file piece by piece: memory stays far below the model's size.
 
     Raises MissingError without the package gguf, BadFile for a geometry that cannot be quantised.
     """
@@ -77,7 +77,7 @@ def write(model: Model, artifact: Artifact, part: Path, progress: Progress) -> s
     pools = {kind: _pool(gguf, kind, _seed(artifact)) for kind in sorted(kinds)}
     starts = dict.fromkeys(pools, 0)
     what = f"writing {model.id} {artifact.quantisation}"
-    total = cost(model, artifact).disk_bytes
+    total = cost(model, artifact).disk_bytes or 0
     with part.open("r+b") as file:
         digest = hashlib.file_digest(file, "sha256")
         for tensor in tensors:
@@ -88,7 +88,7 @@ def write(model: Model, artifact: Artifact, part: Path, progress: Progress) -> s
             starts[tensor.kind] = (start + tensor.bytes) % len(pool)
             progress(what, min(file.tell(), total), total)
     progress(what, total, total)
-    return digest.hexdigest()
+    return Written({"": digest.hexdigest()})
 
 
 def _seed(artifact: Artifact) -> int:

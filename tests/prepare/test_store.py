@@ -17,7 +17,7 @@ from pathlib import Path
 import pytest
 
 from harness.errors import BadFile, MissingError, NotEnough
-from harness.prepare.store import Slot, folder, quiet
+from harness.prepare.store import Slot, Written, folder, quiet
 
 CONTENT = b"x" * 4096
 SHA256 = hashlib.sha256(CONTENT).hexdigest()
@@ -25,12 +25,12 @@ CHECKOUT = Path(__file__).parents[2]
 Usage = namedtuple("Usage", "total used free")
 
 
-def write(part: Path) -> str:
+def write(part: Path) -> Written:
     part.write_bytes(CONTENT)
-    return SHA256
+    return Written({"": SHA256})
 
 
-def never(part: Path) -> str:
+def never(part: Path) -> Written:
     raise AssertionError("written although it was there")
 
 
@@ -71,7 +71,7 @@ def test_who_reads_the_old_file_goes_on_reading_it(slot: Slot) -> None:
     slot.fill(write, 4096, quiet)
     with slot.path.open("rb", buffering=0) as reader:
         newer = Slot(slot.path, "identity 2")
-        newer.fill(lambda part: "digest" if part.write_bytes(b"new") else "", 3, quiet)
+        newer.fill(lambda part: Written({"": str(part.write_bytes(b"new"))}), 3, quiet)
         assert reader.read() == CONTENT
     assert slot.path.read_bytes() == b"new"
 
@@ -99,10 +99,11 @@ def test_a_broken_record_is_no_record(slot: Slot, record: str) -> None:
     assert slot.stored() is None
 
 
-def write_folder(part: Path) -> None:
+def write_folder(part: Path) -> Written:
     (part / "deep").mkdir(parents=True)
     (part / "deep" / "b").write_bytes(b"")
     (part / "a").write_bytes(CONTENT)
+    return Written()
 
 
 @pytest.fixture
@@ -118,6 +119,20 @@ def test_a_folder_is_one_artifact(pair: Slot) -> None:
     assert (made.path, made.bytes) == (pair.path, 4096)
     assert made.sha256 == hashlib.sha256(lines.encode()).hexdigest()
     assert names(pair) == {"parts", "parts.json"}
+
+
+def test_what_the_source_knows_is_not_read_again_and_is_recorded(
+    cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    slot = Slot(folder("models", "some", "onnx-int4") / "parts", "identity 1")
+    known = Written({"a": SHA256, "deep/b": hashlib.sha256(b"").hexdigest()}, "some commit")
+    with monkeypatch.context() as patch:
+        patch.setattr("harness.prepare.store._sha256", never)
+        made = slot.fill(lambda part: (write_folder(part), known)[1], 4096, quiet)
+        assert (made.revision, slot.stored()) == ("some commit", made)
+    os.utime(slot.path / "a", ns=(1, 1))
+    assert slot.stored() == made  # noted again, with all that was known
+    assert slot.stored() == made
 
 
 CHANGES: dict[str, Callable[[Path], object]] = {
@@ -168,7 +183,7 @@ def test_too_little_room_is_said_before_anything_is_written(
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="no device that is always full")
 def test_a_disk_that_fills_up_is_cleaned(slot: Slot) -> None:
-    def fill_up(part: Path) -> str:
+    def fill_up(part: Path) -> Written:
         part.write_bytes(CONTENT)
         Path("/dev/full").write_bytes(CONTENT)
         raise AssertionError("not full")
@@ -179,7 +194,7 @@ def test_a_disk_that_fills_up_is_cleaned(slot: Slot) -> None:
 
 
 def test_a_used_up_quota_is_a_full_disk(slot: Slot) -> None:
-    def quota(part: Path) -> str:
+    def quota(part: Path) -> Written:
         raise OSError(errno.EDQUOT, "Disk quota exceeded")
 
     with pytest.raises(NotEnough):
@@ -187,7 +202,7 @@ def test_a_used_up_quota_is_a_full_disk(slot: Slot) -> None:
 
 
 def test_an_interrupt_leaves_nothing(slot: Slot) -> None:
-    def interrupted(part: Path) -> str:
+    def interrupted(part: Path) -> Written:
         part.write_bytes(CONTENT)
         raise KeyboardInterrupt
 
@@ -213,7 +228,7 @@ def test_a_name_cannot_lead_out_of_the_cache(cache: Path, name: str) -> None:
 CHILD = """
 import hashlib, os, sys, time
 from pathlib import Path
-from harness.prepare.store import Slot, quiet
+from harness.prepare.store import Slot, Written, quiet
 
 def write(part):
     with part.open("wb") as file:
@@ -224,7 +239,7 @@ def write(part):
             if "die" in sys.argv:
                 os.kill(os.getpid(), 9)
     print("wrote")
-    return hashlib.sha256(b"x" * 4096).hexdigest()
+    return Written({"": hashlib.sha256(b"x" * 4096).hexdigest()})
 
 made = Slot(Path(sys.argv[1]), "identity 1").fill(write, 4096, quiet)
 print(made.sha256, made.bytes)
