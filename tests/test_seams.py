@@ -216,6 +216,8 @@ LIBRARIES = {
     "onnxruntime",
     "optimum",
     "gguf",
+    "huggingface_hub",
+    "httpx2",
     "altair",
     "vl_convert",
 }

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from pathlib import Path
+import re
+from pathlib import Path, PurePosixPath
 from typing import Annotated, Literal
 
-from pydantic import Field, RootModel
+from pydantic import Field, PositiveInt, RootModel, field_validator
 
 from harness import home
 from harness.ask import yaml_file
@@ -13,6 +14,7 @@ from harness.ask.yaml_file import Row
 from harness.errors import UnknownName, UserError
 
 Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
+Commit = Annotated[str, Field(pattern=r"^[0-9a-f]{40}$")]
 
 
 class Cited(Row):
@@ -66,6 +68,69 @@ class PypiSource(Row):
     bytes: int
 
 
+_PICKLES = (".bin", ".pt", ".pth", ".ckpt", ".pkl", ".pickle")
+_DATA = re.compile(r"\.(safetensors|gguf|onnx|onnx\.data|onnx_data(_\d+)?|json|jinja)$")
+_REPO_PART = r"[A-Za-z0-9_]+([.-][A-Za-z0-9_]+)*"
+_TOKENIZERS = (
+    "merges.txt",
+    "sentencepiece.bpe.model",
+    "spiece.model",
+    "tokenizer.model",
+    "vocab.txt",
+)
+
+
+class HubFile(Row):
+    """A file of a repository, by its path there. Null is what nobody has looked up yet."""
+
+    name: str
+    sha256: Sha256 | None
+    bytes: PositiveInt | None
+
+    @field_validator("name")
+    @classmethod
+    def _is_data(cls, name: str) -> str:
+        """No file that could run code may even be listed."""
+        path = PurePosixPath(name)
+        if path.is_absolute() or ".." in path.parts or set(name) & set("\\:") or not path.name:
+            raise ValueError(f"'{name}' is no path inside a repository")
+        if path.suffix.lower() in _PICKLES:
+            raise ValueError(
+                f"'{name}' is refused: a pickle can run code when it is loaded; "
+                "name safetensors, GGUF or ONNX files"
+            )
+        if not _DATA.search(path.name) and path.name not in _TOKENIZERS:
+            raise ValueError(
+                f"'{name}' is refused: only safetensors, GGUF and ONNX files, .json, .jinja and "
+                f"{', '.join(_TOKENIZERS)} are fetched, never code"
+            )
+        return name
+
+
+class HubSource(Row):
+    """Files of one repository of a model hub, at one commit.
+
+    A `revision` of null says that nobody has looked up the commit: then `main` is fetched, and
+    the artifact's record says which commit that was.
+    """
+
+    kind: Literal["hub"]
+    repo: str = Field(pattern=f"^{_REPO_PART}/{_REPO_PART}$")
+    revision: Commit | None
+    files: list[HubFile] = Field(min_length=1)
+    gated: bool = False
+    """Whether its licence has to be accepted on the repository's page before anything is served."""
+    licence_note: str = ""
+
+    @field_validator("files")
+    @classmethod
+    def _once_each(cls, files: list[HubFile]) -> list[HubFile]:
+        names = [file.name for file in files]
+        if repeated := {name for name in names if names.count(name) > 1}:
+            raise ValueError(f"listed twice: {', '.join(sorted(repeated))}")
+        return files
+
+
 class SyntheticSource(Row):
     """Generated weights in the model's real shape: valid for memory and speed, not for accuracy."""
 
@@ -81,7 +146,7 @@ class Artifact(Row):
 
     format: Format
     quantisation: str
-    source: Annotated[PypiSource | SyntheticSource, Field(discriminator="kind")]
+    source: Annotated[PypiSource | HubSource | SyntheticSource, Field(discriminator="kind")]
 
     @property
     def weights(self) -> Literal["real", "synthetic"]:

@@ -13,11 +13,22 @@ from typing import Protocol, cast
 
 from harness.ask.models import Artifact, Model
 from harness.errors import MissingError, UnknownName
-from harness.prepare.store import Prepared, Progress, Slot, folder, quiet
+from harness.prepare.store import Prepared, Progress, Slot, Written, folder, quiet
 
-__all__ = ["Need", "Prepared", "Progress", "identity", "need", "prepare", "quiet"]
+__all__ = [
+    "Need",
+    "Prepared",
+    "Progress",
+    "identity",
+    "need",
+    "origin",
+    "place",
+    "prepare",
+    "quiet",
+]
 
 SOURCES = {
+    "hub": "harness.prepare.hub",
     "pypi": "harness.prepare.pypi",
     "synthetic": "harness.prepare.synthetic",
 }
@@ -25,11 +36,14 @@ SOURCES = {
 
 @dataclass(frozen=True)
 class Need:
-    """What an artifact still costs: bytes to fetch, and the most it takes on disk meanwhile."""
+    """What an artifact still costs: bytes to fetch, and the most it takes on disk meanwhile.
+
+    Null where only the source itself can tell, once it is asked.
+    """
 
     present: bool
-    download_bytes: int
-    disk_bytes: int
+    download_bytes: int | None
+    disk_bytes: int | None
 
 
 class Source(Protocol):
@@ -44,8 +58,8 @@ class Source(Protocol):
     def cost(self, model: Model, artifact: Artifact) -> Need:
         """What it costs when nothing is there yet."""
 
-    def write(self, model: Model, artifact: Artifact, part: Path, progress: Progress) -> str | None:
-        """Writes a file or folder at `part`, scratch files beside it; the file's sha256."""
+    def write(self, model: Model, artifact: Artifact, part: Path, progress: Progress) -> Written:
+        """Writes a file or folder at `part`, scratch files beside it."""
 
 
 def identity(model: Model, artifact: Artifact) -> str:
@@ -73,14 +87,25 @@ def prepare(
         return stored
     source = _source(artifact)
     cost = source.cost(model, artifact)
-    if offline and cost.download_bytes:
+    if offline and cost.download_bytes != 0:
         raise MissingError(
             f"{model.id} {artifact.quantisation} is not in the cache, or changed there, and "
             f"offline was asked for; with network, run: harness prepare {model.id}"
         )
     return slot.fill(
-        lambda part: source.write(model, artifact, part, progress), cost.disk_bytes, progress
+        lambda part: source.write(model, artifact, part, progress), cost.disk_bytes or 0, progress
     )
+
+
+def origin(artifact: Artifact, prepared: Prepared) -> str:
+    """The artifact's source as JSON; where it names no commit, with the one that was fetched."""
+    fetched = {"revision": prepared.revision} if prepared.revision else {}
+    return artifact.source.model_copy(update=fetched).model_dump_json()
+
+
+def place(model: Model, artifact: Artifact) -> Path:
+    """The folder of the cache in which an artifact lies, or will."""
+    return folder("models", model.id, f"{artifact.format}-{artifact.quantisation}")
 
 
 def _source(artifact: Artifact) -> Source:
@@ -92,5 +117,5 @@ def _source(artifact: Artifact) -> Source:
 
 def _slot(model: Model, artifact: Artifact) -> Slot:
     source = _source(artifact)
-    place = folder("models", model.id, f"{artifact.format}-{artifact.quantisation}")
-    return Slot(place / source.file_name(model, artifact), source.identity(model, artifact))
+    path = place(model, artifact) / source.file_name(model, artifact)
+    return Slot(path, source.identity(model, artifact))

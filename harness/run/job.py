@@ -82,7 +82,7 @@ def make(
             sha256=prepared.sha256,
             bytes=prepared.bytes,
             weights=planned.artifact.weights,
-            source=planned.artifact.source.model_dump_json(),
+            source=prepare.origin(planned.artifact, prepared),
         )
     if cell.task:
         data, task = _task(tasks[cell.task], planned.n, offline)
