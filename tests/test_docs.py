@@ -11,6 +11,7 @@ import pytest
 import yaml
 
 from harness.ask.claims import Claim
+from harness.ask.models import Artifact
 from harness.cli import COMMANDS, main
 from harness.judge.verdicts import Outcome
 
@@ -53,6 +54,11 @@ def test_guides_claim_is_a_claim() -> None:
     assert block
     claim = Claim.model_validate(yaml.safe_load(block[1])[0])
     assert claim.rule
+
+
+def test_guides_artifact_is_an_artifact() -> None:
+    block = re.findall(r"```yaml\n(.*?)```", GUIDE, re.S)[1]
+    assert Artifact.model_validate(yaml.safe_load(block)[0]).weights == "real"
 
 
 def test_every_outcome_is_explained() -> None:

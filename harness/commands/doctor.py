@@ -62,6 +62,7 @@ def _packages() -> list[Check]:
         for name, entry in RUNTIMES.items()
         for distribution in entry.distributions
     ]
+    wanted += [("model hub", "huggingface_hub", "hub")]
     wanted += [("charts", distribution, "site") for distribution in _SITE]
     found = []
     for name, distribution, extra in wanted:

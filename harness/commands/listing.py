@@ -22,6 +22,8 @@ def as_json(value: Any) -> None:
     print(json.dumps(value, indent=1, ensure_ascii=False))
 
 
-def size(count: float) -> str:
+def size(count: float | None) -> str:
     """Bytes for a reader."""
+    if count is None:
+        return "unknown"
     return f"{count / 2**30:.2f} GiB" if count >= 2**30 else f"{count / 2**20:.0f} MiB"

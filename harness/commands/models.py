@@ -36,9 +36,7 @@ def run(options: argparse.Namespace) -> int:
             row["model"],
             row["quantisation"],
             row["weights"],
-            "here"
-            if row["here"]
-            else f"{row['source']}, needs {row['disk_bytes'] / 2**30:.2f} GiB",
+            "here" if row["here"] else f"{row['source']}, needs {listing.size(row['disk_bytes'])}",
         )
         for row in rows
     ]

@@ -40,10 +40,13 @@ def run(options: argparse.Namespace) -> int:
 
 def _totals(plan: Plan) -> None:
     missing = {name: need for name, need in plan.needs.items() if not need.present}
-    download = sum(need.download_bytes for need in missing.values())
-    disk = sum(need.disk_bytes for need in missing.values())
+    download = sum(need.download_bytes or 0 for need in missing.values())
+    disk = sum(need.disk_bytes or 0 for need in missing.values())
     print(f"to prepare: {', '.join(missing) or 'nothing'}")
     print(f"download {listing.size(download)}, disk {listing.size(disk)} at most")
+    for name, need in missing.items():
+        if need.download_bytes is None:
+            print(f"not counted: {name}, whose size only the hub can tell")
     print(f"about {plan.seconds / 60:.0f} minutes (an estimate)")
     for planned in plan.cells:
         if planned.problem:
@@ -60,7 +63,13 @@ def _row(planned: Planned) -> dict[str, object]:
         "shape": vars(planned.shape) if planned.shape else None,
         "estimated_seconds": planned.seconds,
         "estimated_memory_bytes": planned.memory_bytes,
-        "download_bytes": sum(need.download_bytes for need in needs),
-        "disk_bytes": sum(need.disk_bytes for need in needs),
+        "download_bytes": _sum([need.download_bytes for need in needs]),
+        "disk_bytes": _sum([need.disk_bytes for need in needs]),
         "problem": planned.problem,
     }
+
+
+def _sum(sizes: list[int | None]) -> int | None:
+    """Unknown as soon as one of them is."""
+    known = [size for size in sizes if size is not None]
+    return sum(known) if len(known) == len(sizes) else None

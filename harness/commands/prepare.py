@@ -24,5 +24,8 @@ def run(options: argparse.Namespace) -> int:
     for artifact in artifacts:
         progress.say(f"{model.id} {artifact.quantisation} ({artifact.source.kind}) ..")
         done = prepare.prepare(model, artifact, offline=options.offline, progress=progress.steps())
-        print(f"{model.id} {artifact.quantisation}  {listing.size(done.bytes)}  {done.sha256}")
+        commit = f"  commit {done.revision}" if done.revision else ""
+        print(
+            f"{model.id} {artifact.quantisation}  {listing.size(done.bytes)}  {done.sha256}{commit}"
+        )
     return 0

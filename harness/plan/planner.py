@@ -130,11 +130,16 @@ class Planner:
         )
 
     def _without_settings(self, cell: Cell, claims: tuple[str, ...]) -> Planned:
-        """Facts come once; a real artifact's own header is read as well."""
+        """Facts come once; a real artifact's own header is read as well, but not for gigabytes."""
         artifact, need = None, None
         if cell.model:
             model = self._model(cell)
-            real = [one for one in model.artifacts if one.weights == "real"]
+            formats = RUNTIMES[HEADER_READER].formats
+            real = [
+                one
+                for one in model.artifacts
+                if one.weights == "real" and one.source.kind != "hub" and one.format in formats
+            ]
             artifact = real[0] if real and not _missing_runtime(HEADER_READER) else None
             need = prepare.need(model, artifact) if artifact else None
         return Planned(cell, 1, claims, None, None, artifact, need, 0.5, None)
@@ -235,7 +240,7 @@ def _missing_runtime(name: str) -> str | None:
 
 
 def _check_disk(plan: Plan) -> None:
-    needed = sum(need.disk_bytes for need in plan.needs.values() if not need.present)
+    needed = sum(need.disk_bytes or 0 for need in plan.needs.values() if not need.present)
     folder = home.cache()
     while not folder.exists():
         folder = folder.parent

