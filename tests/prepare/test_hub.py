@@ -204,7 +204,9 @@ def test_wrong_bytes_are_not_kept(
     prepare.prepare(*row({name: hub.repos[REPO].commits[COMMIT][name]}, known))
 
 
-def test_a_stopped_download_goes_on_where_it_stopped(hub: Hub, cache: Path, row: Build) -> None:
+def test_a_stopped_download_goes_on_where_it_stopped(
+    hub: Hub, cache: Path, row: Build, monkeypatch: pytest.MonkeyPatch
+) -> None:
     model, artifact = row()
 
     def stop(what: str, done: int, total: int) -> None:
@@ -219,6 +221,8 @@ def test_a_stopped_download_goes_on_where_it_stopped(hub: Hub, cache: Path, row:
     assert prepare.need(model, artifact).disk_bytes == MIB - kept
 
     told: list[tuple[str, int, int]] = []
+    # Room for the rest is enough.
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: Usage(1 << 40, 1 << 40, MIB - kept))
     made = prepare.prepare(model, artifact, progress=lambda *what: told.append(what))
     assert made.path.read_bytes() == WEIGHTS
     resumed = hub.got("tiny.gguf")[-1]
@@ -254,11 +258,14 @@ def test_progress_counts_all_files_and_never_falls(hub: Hub, row: Build) -> None
     assert list(dict.fromkeys(what for what, _, _ in told)) == [f"fetching {n}" for n in FOLDER]
 
 
-def test_a_dropped_line_is_taken_up_again(hub: Hub, row: Build) -> None:
+@pytest.mark.parametrize("abruptly", [False, True])
+def test_a_dropped_line_is_taken_up_again(hub: Hub, row: Build, abruptly: bool) -> None:
+    """The client takes up what just ends; what is reset, the harness."""
     hub.cut_after = [MIB // 2, MIB // 4]
+    hub.reset = abruptly
     made = prepare.prepare(*row())
     assert made.path.read_bytes() == WEIGHTS
-    assert hub.sent() < 1.1 * MIB
+    assert hub.sent() < (1.8 if abruptly else 1.1) * MIB  # a reset loses what is on its way
     assert len(hub.got("tiny.gguf")) == 3
 
 
@@ -347,25 +354,13 @@ def test_the_token_goes_to_the_hub_alone_and_is_said_nowhere(
     assert TOKEN not in repr(made)
 
 
-def test_nothing_is_asked_or_told_but_the_files(
-    hub: Hub, row: Build, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("AI_AGENT", "some-agent")
-    monkeypatch.setattr(constants, "HF_HUB_DISABLE_TELEMETRY", False)
-    prepare.prepare(*row(FOLDER))
-    paths = [one.path for one in hub.seen]
-    assert all(any(path.endswith(name) for name in FOLDER) for path in paths), paths
-    agents = {one.headers["user-agent"] for one in hub.seen}
-    assert len(agents) == 1
-    assert re.fullmatch(r"claimbench/[\d.]+", agents.pop())
-
-
 def test_without_a_hub_the_error_says_what_to_do(
     hub: Hub, row: Build, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     template = "http://user:hf_pass@127.0.0.1:9/{repo_id}/resolve/{revision}/{filename}"
     monkeypatch.setattr(constants, "HUGGINGFACE_CO_URL_TEMPLATE", template)
     monkeypatch.setattr(constants, "ENDPOINT", "http://user:hf_pass@127.0.0.1:9")
+    monkeypatch.setattr("time.sleep", None)  # at once: `verify` asks for many files
     with pytest.raises(MissingError, match=r"not within reach .* check the network") as raised:
         prepare.prepare(*row())
     assert "hf_pass" not in str(raised.value)
@@ -376,6 +371,12 @@ def test_a_site_that_is_no_hub(hub: Hub, row: Build, monkeypatch: pytest.MonkeyP
     monkeypatch.setattr(constants, "HUGGINGFACE_CO_URL_TEMPLATE", template)
     with pytest.raises(MissingError, match="does not answer as a model hub; check HF_ENDPOINT"):
         prepare.prepare(*row())
+
+
+def test_offline_with_unknown_sizes(hub: Hub, row: Build) -> None:
+    with pytest.raises(MissingError, match="offline was asked for"):
+        prepare.prepare(*row(known=False), offline=True)
+    assert hub.seen == []
 
 
 def test_the_clients_own_offline_switch(
@@ -577,6 +578,21 @@ def test_listing_shows_the_size_and_loads_no_client(hub: Hub, checkout: Path) ->
     assert (listing.returncode, err) == (0, "light\n")
     assert "hub, needs 48 MiB" in out
     assert f'"download_bytes": {len(LONG)}' in out
+
+
+def test_nothing_is_asked_or_told_but_the_files(
+    hub: Hub, checkout: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In a process of its own: the client asks for its list of agents once and keeps it."""
+    hub.repos[REPO].commits[COMMIT]["tiny.gguf"] = LONG
+    monkeypatch.setenv("AI_AGENT", "some-agent")
+    fetching = command(checkout, "prepare", "tiny")
+    err = fetching.communicate(timeout=60)[1]
+    assert fetching.returncode == 0, err
+    assert [one.path for one in hub.seen if not one.path.endswith("/tiny.gguf")] == []
+    assert {one.headers["accept-encoding"] for one in hub.seen} == {"identity"}
+    (agent,) = {one.headers["user-agent"] for one in hub.seen}
+    assert re.fullmatch(r"claimbench/[\d.]+", agent)
 
 
 def test_offline_opens_no_socket(hub: Hub, checkout: Path) -> None:
