@@ -1,6 +1,6 @@
 """The source `hub`: files of a model repository, fetched with huggingface_hub's own client.
 
-Promised, and tested in tests/prepare/test_hub.py:
+Promised, and tested in tests/prepare/hub:
 - all files are of one commit: the one that models.yaml names, or what `main` is at the first of
   them; the artifact's record says which;
 - each file has the sha256 that models.yaml names, or where it names none, the checksum that the
@@ -21,6 +21,7 @@ import re
 import shutil
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, TypeVar
@@ -108,7 +109,11 @@ def _fetched(model: Model, artifact: Artifact) -> Path:
 
 
 def _bytes(fetched: Path) -> int:
-    return sum(path.stat().st_size for path in fetched.iterdir()) if fetched.is_dir() else 0
+    size = 0
+    with suppress(FileNotFoundError):  # nothing there yet, or another process is done just now
+        for path in fetched.iterdir():
+            size += path.stat().st_size
+    return size
 
 
 def _load_client() -> None:
@@ -174,6 +179,8 @@ def _said(source: HubSource, name: str, revision: str | None) -> tuple[str, HfFi
 
 def _described(what: str, file: HubFile, url: str, said: HfFileMetadata) -> _File:
     """What models.yaml and the hub say of a file, in one. Raises BadFile where they differ."""
+    from huggingface_hub import constants
+
     theirs = said.etag if said.etag and re.fullmatch(r"[0-9a-f]{40,64}", said.etag) else None
     checksum, size = file.sha256 or theirs, file.bytes or said.size
     if file.sha256 and theirs and len(theirs) == len(file.sha256) and theirs != file.sha256:
@@ -182,6 +189,8 @@ def _described(what: str, file: HubFile, url: str, said: HfFileMetadata) -> _Fil
         raise BadFile(f"{what}: should be {file.bytes} bytes, on the hub is {said.size}")
     if checksum is None or size is None:
         raise BadFile(f"{what}: the hub gives no checksum or size; write both in models.yaml")
+    if size > constants.MAX_HTTP_DOWNLOAD_SIZE:
+        raise BadFile(f"{what}: {size} bytes, which hubs serve by xet alone; not spoken here")
     return _File(file.name, url, size, checksum)
 
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import os
+import random
 import re
 import socket
 import struct
@@ -17,13 +18,34 @@ import threading
 from dataclasses import dataclass, field
 from functools import partial
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
+REPO = "some-org/Tiny-1.5-GGUF"
+COMMIT, LATER = "a" * 40, "b" * 40
+MIB = 1 << 20
+WEIGHTS = random.Random(1).randbytes(MIB)
+FOLDER = {
+    "config.json": b'{"hidden_size": 64}',
+    "tokenizer.json": b"{}",
+    "onnx/model.onnx": random.Random(2).randbytes(300_000),
+    "onnx/model.onnx_data": random.Random(3).randbytes(500_000),
+}
 TOKEN = "hf_good"
 _PIECE = 1 << 16
 LARGE = 1 << 16
 """From this size on, a file is served by the other host."""
+
+
+def sha256(data: bytes) -> str:
+    return hashlib.sha256(data).hexdigest()
+
+
+def left(cache: Path) -> list[str]:
+    """What lies in a cache, without locks and records."""
+    found = [path for path in cache.rglob("*") if path.is_file() and path.name != ".lock"]
+    return sorted(path.name for path in found if path.suffix != ".json")
 
 
 @dataclass
@@ -180,15 +202,15 @@ class _Front(_Handler):
             self._large(commit, file, repo.commits[commit][file])
 
     def _large(self, commit: str, file: str, body: bytes) -> None:
-        sha256 = hashlib.sha256(body).hexdigest()
+        digest = sha256(body)
         headers = {
             "X-Repo-Commit": self.hub.claimed_commit or commit,
             "X-Linked-Size": str(len(body)),
-            "X-Linked-Etag": f'"{sha256}"',
+            "X-Linked-Etag": f'"{digest}"',
             # As of a hub with xet: the client may take that way, or this one.
-            "X-Xet-Hash": sha256,
+            "X-Xet-Hash": digest,
             "Link": f'<{self.hub.url}/api/xet>; rel="xet-auth"',
-            "Location": f"{self.hub.storage}/{sha256}/{file}?Signature=secret",
+            "Location": f"{self.hub.storage}/{digest}/{file}?Signature=secret",
         }
         self.reply(302, headers)
 
@@ -204,10 +226,10 @@ class _Storage(_Handler):
 
     def answer(self) -> None:
         hub = self.hub
-        sha256 = self.path.split("/")[1]
+        digest = self.path.split("/")[1]
         commits = [commit for repo in hub.repos.values() for commit in repo.commits.values()]
         files = [file for commit in commits for file in commit.values()]
-        body = next(file for file in files if hashlib.sha256(file).hexdigest() == sha256)
+        body = next(file for file in files if sha256(file) == digest)
         if hub.statuses and (status := hub.statuses.pop(0)) != 200:
             self.reply(status, {})
             return
