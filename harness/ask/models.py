@@ -10,6 +10,7 @@ from pydantic import Field, PositiveInt, RootModel, field_validator
 
 from harness import home
 from harness.ask import yaml_file
+from harness.ask.geometry import Geometry, Vision
 from harness.ask.yaml_file import Row
 from harness.errors import UnknownName, UserError
 
@@ -24,35 +25,6 @@ class Cited(Row):
     source: str
     as_of: str = Field(pattern=r"^\d{4}-\d\d$")
     note: str = ""
-
-
-class Geometry(Row):
-    """The shape of a decoder-only transformer, as its published configuration gives it."""
-
-    architecture: Literal["llama", "smollm3", "mistral3"]
-    hidden: int
-    layers: int
-    heads: int
-    kv_heads: int
-    head_dim: int
-    ffn: int
-    vocabulary: int
-    context: int
-    rope_theta: float
-    tied: bool
-    yarn_factor: float | None = None
-    yarn_original_context: int | None = None
-
-    def parameters(self) -> int:
-        """Weights of the text part: embeddings, attention, gated feed-forward, RMS norms."""
-        attention = self.hidden * self.head_dim * (2 * self.heads + 2 * self.kv_heads)
-        layer = attention + 3 * self.hidden * self.ffn + 2 * self.hidden
-        embeddings = self.vocabulary * self.hidden * (1 if self.tied else 2)
-        return embeddings + self.layers * layer + self.hidden
-
-    def kv_bytes_per_token(self, bytes_per_value: float = 2) -> int:
-        """K and V of one token over all layers; 2 bytes a value is fp16."""
-        return int(2 * self.layers * self.kv_heads * self.head_dim * bytes_per_value)
 
 
 class PypiSource(Row):
@@ -162,8 +134,16 @@ class Model(Row):
     aliases: list[str] = []
     alias_note: str = ""
     facts: dict[str, Cited]
+    unconfirmed: dict[str, str] = {}
+    """Fields that no source settled, and what they were taken from."""
     geometry: Geometry
+    """The text part."""
+    vision: Vision | None = None
     artifacts: list[Artifact]
+
+    def parameters(self) -> int:
+        """Weights of the whole model by its shape."""
+        return self.geometry.parameters() + (self.vision.parameters() if self.vision else 0)
 
     def artifact(self, quantisation: str, formats: tuple[str, ...] = ()) -> Artifact:
         """The first artifact at `quantisation` in one of `formats`, or in any if none is named.

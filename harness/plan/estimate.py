@@ -84,7 +84,7 @@ def sample_seconds(cell: Cell, probe: Probe, shape: Shape | None, task: Task | N
 def memory_bytes(model: Model, artifact: Artifact, context: int) -> int:
     """Weights, KV cache and overhead. Repacked weights take their size again, file pages aside."""
     weights = int(model.geometry.parameters() * _bits(artifact.quantisation) / 8)
-    return weights + model.geometry.kv_bytes_per_token() * context + _OVERHEAD_BYTES
+    return weights + model.geometry.kv_bytes(context) + _OVERHEAD_BYTES
 
 
 def _bits(quantisation: str) -> float:

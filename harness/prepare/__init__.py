@@ -90,7 +90,8 @@ def prepare(
     if offline and cost.download_bytes != 0:
         raise MissingError(
             f"{model.id} {artifact.quantisation} is not in the cache, or changed there, and "
-            f"offline was asked for; with network, run: harness prepare {model.id}"
+            f"offline was asked for; with network, run: harness prepare {model.id} "
+            f"--quantisation {artifact.quantisation}"
         )
     return slot.fill(
         lambda part: source.write(model, artifact, part, progress), cost.disk_bytes or 0, progress

@@ -10,7 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from harness.ask.models import Artifact, Geometry, Model, PypiSource, SyntheticSource
+from harness.ask.geometry import Geometry
+from harness.ask.models import Artifact, Format, Model, PypiSource, SyntheticSource
 
 TINY = {
     "hidden": 64,
@@ -24,7 +25,16 @@ TINY = {
     "rope_theta": 10000,
     "tied": True,
 }
-YARN = {"yarn_factor": 4, "yarn_original_context": 128}
+# What else a small model of an architecture needs; the first four tie hidden to the heads.
+OF = {
+    "qwen2": {"heads": 8, "head_dim": 32, "hidden": 256},
+    "qwen2vl": {"heads": 8, "head_dim": 32, "hidden": 256},
+    "phi3": {"heads": 8, "head_dim": 32, "hidden": 256},
+    "phi2": {"heads": 8, "head_dim": 32, "hidden": 256, "rotary": 16, "tied": False},
+    "mistral3": {"yarn_factor": 4, "yarn_original_context": 128},
+    "gemma2": {"window": 128, "global_every": 2},
+    "gemma3": {"layers": 7, "window": 128, "global_every": 6},
+}
 
 Build = Callable[..., tuple[Model, Artifact]]
 
@@ -36,9 +46,8 @@ def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def _model(artifact: Artifact, **shape: object) -> Model:
-    geometry = {"architecture": "llama", **TINY, **shape}
-    if geometry["architecture"] == "mistral3":
-        geometry |= YARN
+    architecture = str(shape.get("architecture", "llama"))
+    geometry = {"architecture": architecture, **TINY, **OF.get(architecture, {}), **shape}
     return Model(
         id="tiny",
         name="Tiny",
@@ -49,13 +58,14 @@ def _model(artifact: Artifact, **shape: object) -> Model:
     )
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def synthetic() -> Build:
     """Builds a model with generated weights: `synthetic(quantisation, seed, **geometry)`."""
 
     def build(quantisation: str = "Q4_0", seed: int = 1, **shape: object) -> tuple[Model, Artifact]:
         source = SyntheticSource(kind="synthetic", seed=seed)
-        artifact = Artifact(format="gguf", quantisation=quantisation, source=source)
+        form: Format = "safetensors" if quantisation == "bf16" else "gguf"
+        artifact = Artifact(format=form, quantisation=quantisation, source=source)
         return _model(artifact, **shape), artifact
 
     return build

@@ -62,6 +62,7 @@ class LlamaCpp:
             else api.LLAMA_FLASH_ATTN_TYPE_DISABLED
         )
         params.type_k = params.type_v = {"f16": _F16}[str(asked["kv_type"])]
+        params.swa_full = False  # as llama.cpp's own programs have it: no more than the windows
         params.no_perf = False  # its counters say how many tokens were really evaluated
         context = api.llama_init_from_model(self._model, params)
         if not context:
@@ -145,7 +146,9 @@ class LlamaCpp:
         """Threads, context and batches from the API; what it can't be asked from its own log."""
         log, context = "".join(self._log), self._context
         offloaded = re.search(r"offloaded (\d+)/\d+ layers to GPU", log)
-        kv = re.search(r"llama_kv_cache: size =\s*([\d.]+) MiB.*K \((\w+)\).*V \((\w+)\)", log)
+        # Two where some layers look back over a window only.
+        kv = re.findall(r"llama_kv_cache: size =\s*([\d.]+) MiB.*K \((\w+)\).*V \((\w+)\)", log)
+        kinds = {kind for _, *both in kv for kind in both}
         flash = re.search(r"llama_context: flash_attn\s*= (\w+)", log)
         mode = re.search(r"\(load_mode = (\w+)\)", log)
         buffers = re.findall(r"load_tensors:\s+(\S+) model buffer size =\s*([\d.]+) MiB", log)
@@ -160,7 +163,7 @@ class LlamaCpp:
                 "batch": api.llama_n_batch(context),
                 "ubatch": api.llama_n_ubatch(context),
                 "flash_attention": bool(flash and flash[1] == "enabled"),
-                "kv_type": kv[2] if kv and kv[2] == kv[3] else "unknown",
+                "kv_type": kinds.pop() if len(kinds) == 1 else "unknown",
                 "mmap": bool(mode and mode[1] == "mmap"),
                 "gpu_layers": gpu_layers,
             },
@@ -168,7 +171,7 @@ class LlamaCpp:
         return {
             "settings": vars(settings),
             "weight_buffers": {name: int(float(size) * _MIB) for name, size in buffers},
-            "kv_bytes": int(float(kv[1]) * _MIB) if kv else None,
+            "kv_bytes": int(sum(float(size) for size, *_ in kv) * _MIB) if kv else None,
             "runtime_build": _text(api.llama_print_system_info()).strip(),
         }
 
