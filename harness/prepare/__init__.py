@@ -30,6 +30,7 @@ __all__ = [
 SOURCES = {
     "hub": "harness.prepare.hub",
     "pypi": "harness.prepare.pypi",
+    "pypi-parts": "harness.prepare.pypi_parts",
     "synthetic": "harness.prepare.synthetic",
 }
 

