@@ -21,6 +21,8 @@ def run(options: argparse.Namespace) -> int:
     artifacts = model.artifacts
     if options.quantisation:
         artifacts = [model.artifact(options.quantisation)]
+    if licence := model.facts.get("licence"):
+        progress.say(f"{model.name}: licence {licence.value}, {licence.source}")
     for artifact in artifacts:
         progress.say(f"{model.id} {artifact.quantisation} ({artifact.source.kind}) ..")
         done = prepare.prepare(model, artifact, offline=options.offline, progress=progress.steps())

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from harness.ask import models
+from harness.prepare import synthetic
 
 
 @pytest.mark.parametrize(
@@ -27,3 +28,21 @@ def test_ministral_with_its_vision_tower_is_what_the_card_says() -> None:
     text = models.load()["ministral-3-3b-instruct"].geometry.parameters()
     low, high = (text + vision for vision in (0.40e9, 0.42e9))
     assert low * 0.995 <= 3.85e9 <= high * 1.005
+
+
+@pytest.mark.parametrize(
+    ("name", "published"),
+    [
+        ("smollm2-360m-instruct", 386_404_992),
+        ("smollm2-1.7b-instruct", 1_820_414_944),
+        ("smolvlm-256m-instruct", 175_054_528),
+        ("smolvlm2-2.2b-instruct", 1_927_933_984),
+    ],
+)
+def test_a_q8_0_file_is_as_large_as_the_published_one_but_for_its_tokenizer(
+    name: str, published: int
+) -> None:
+    """The four have one tokenizer, of 1.7 MiB in each of the published files."""
+    model = models.load()[name]
+    size = synthetic.cost(model, model.artifact("Q8_0", ("gguf",))).disk_bytes
+    assert published - size == pytest.approx(1_770_000, abs=10_000)
