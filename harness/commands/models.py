@@ -53,6 +53,8 @@ def _state(row: dict[str, Any]) -> str:
     """Here; or from where, and what it costs: all of a download also takes room on the disk."""
     if row["here"]:
         return "here"
+    if row["disk_bytes"] is None:
+        return f"{row['source']}: size known there alone"
     fetch = f"{listing.size(row['download_bytes'])} to fetch, " if row["download_bytes"] else ""
     return f"{row['source']}: {fetch}{listing.size(row['disk_bytes'])} on disk"
 

@@ -102,6 +102,12 @@ def test_a_name_that_matches_no_checkpoint_is_explained(name: str) -> None:
     assert model.alias_note or not strange
 
 
+@pytest.mark.parametrize("name", MODELS)
+def test_form_and_quantisation_name_one_artifact(name: str) -> None:
+    forms = [(one.format, one.quantisation) for one in MODELS[name].artifacts]
+    assert len(set(forms)) == len(forms)
+
+
 def test_every_name_leads_to_its_model() -> None:
     for model in MODELS.values():
         for name in (model.id, model.name, model.checkpoint, *model.aliases):
