@@ -20,6 +20,8 @@ from harness.prepare import Need, synthetic_gguf, synthetic_safetensors
 from harness.prepare.store import Progress, Written
 
 _WRITER = 2  # raise it with any change of the bytes: cached files are then made again
+_LATER = ("rotary", "window", "global_every")
+"""Fields that came later. Unset they count for nothing: what was measured before keeps its key."""
 _FORMATS = {"gguf": synthetic_gguf, "safetensors": synthetic_safetensors}
 
 
@@ -29,12 +31,15 @@ def file_name(model: Model, artifact: Artifact) -> str:
 
 
 def identity(model: Model, artifact: Artifact) -> str:
-    """A hash of all that the bytes follow from: name, geometry, form, seed, writer."""
+    """A hash of all that the bytes follow from: name, geometry, quantisation, seed, writer.
+
+    No two formats have a quantisation in common.
+    """
     _check(artifact)
+    unset = {name for name in _LATER if getattr(model.geometry, name) is None}
     facts = {
         "name": model.name,
-        "geometry": model.geometry.model_dump(exclude_defaults=True),
-        "format": artifact.format,
+        "geometry": model.geometry.model_dump(exclude=unset),
         "quantisation": artifact.quantisation,
         "seed": _seed(artifact),
         "writer": _WRITER,
