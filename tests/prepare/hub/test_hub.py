@@ -13,6 +13,9 @@ from hub_server import COMMIT, FOLDER, LATER, MIB, REPO, WEIGHTS, Hub, left, sha
 
 from harness import prepare
 from harness.ask.models import Artifact, Model
+from harness.plan.cells import Cell
+from harness.plan.planner import Planner
+from harness.run import job
 
 Usage = namedtuple("Usage", "total used free")
 Build = Callable[..., tuple[Model, Artifact]]
@@ -65,6 +68,18 @@ def test_the_commit_of_an_unpinned_row_is_recorded(hub: Hub, row: Build) -> None
     assert json.loads(prepare.origin(artifact, made))["revision"] == COMMIT
     hub.repos[REPO].branches["main"] = LATER
     assert prepare.prepare(model, artifact, offline=True) == made
+
+
+def test_a_run_records_the_commit_of_an_unpinned_row(hub: Hub, row: Build, tmp_path: Path) -> None:
+    model, _ = row(known=False, revision=None)
+    cell = Cell(
+        workload="speed", model="tiny", quantisation="Q4_0", runtime="llama.cpp", device="cpu"
+    )
+    planned = Planner({"tiny": model}, {}, {}).planned(cell, 1)
+    record = job.make(planned, {"tiny": model}, {}, tmp_path, offline=False).artifact
+    assert record is not None
+    assert record.sha256 == sha256(WEIGHTS)
+    assert json.loads(record.source)["revision"] == COMMIT
 
 
 def test_files_of_two_commits_are_never_mixed(hub: Hub, row: Build, cache: Path) -> None:
