@@ -164,7 +164,9 @@ class Slot:
         """Records the artifact as it lies there."""
         record = _Record(identity=self.identity, files=files, revision=revision)
         part = self.path.with_name(f"{_PART}{uuid.uuid4().hex}")
-        part.write_text(record.model_dump_json(indent=1) + "\n", encoding="utf-8")
+        # Without null: a harness from before a field was added goes on reading the rest.
+        text = record.model_dump_json(indent=1, exclude_none=True)
+        part.write_text(text + "\n", encoding="utf-8")
         part.replace(self._record_path)
         return record
 

@@ -168,7 +168,9 @@ def test_a_touched_folder_is_hashed_once_and_kept(
 def test_the_record_can_be_read_by_whom_the_file_can(slot: Slot) -> None:
     slot.fill(write, 4096, quiet)
     record = slot.path.with_name("file.gguf.json")
-    assert json.loads(record.read_text())["files"][0]["sha256"] == SHA256
+    content = json.loads(record.read_text())
+    assert content["files"][0]["sha256"] == SHA256
+    assert content.keys() == {"identity", "files"}
     assert record.stat().st_mode == slot.path.stat().st_mode
 
 
