@@ -111,7 +111,7 @@ def test_listing_shows_the_size_and_loads_no_client(hub: Hub, checkout: Path) ->
     listing = command(checkout, code, run="-c")
     out, err = listing.communicate(timeout=60)
     assert (listing.returncode, err) == (0, "light\n")
-    assert "hub, needs 48 MiB" in out
+    assert "hub: 48 MiB to fetch, 48 MiB on disk" in out
     assert f'"download_bytes": {len(LONG)}' in out
 
 
