@@ -46,7 +46,17 @@ def _row(model: Model, artifact: Artifact) -> dict[str, Any]:
         "disk_bytes": need.disk_bytes,
         "licence": licence.value if licence else None,
         "terms": licence.source if licence else None,
+        "terms_of_source": _terms(artifact),
     }
+
+
+def _terms(artifact: Artifact) -> str | None:
+    """What a hub asks for before it serves the files, and what else its row says of the licence."""
+    source = artifact.source
+    if source.kind != "hub":
+        return None
+    gate = "its licence has to be accepted there first" if source.gated else ""
+    return "; ".join(text for text in (gate, source.licence_note) if text) or None
 
 
 def _state(row: dict[str, Any]) -> str:
@@ -54,9 +64,12 @@ def _state(row: dict[str, Any]) -> str:
     if row["here"]:
         return "here"
     if row["disk_bytes"] is None:
-        return f"{row['source']}: size known there alone"
-    fetch = f"{listing.size(row['download_bytes'])} to fetch, " if row["download_bytes"] else ""
-    return f"{row['source']}: {fetch}{listing.size(row['disk_bytes'])} on disk"
+        costs = "size known there alone"
+    else:
+        fetch = f"{listing.size(row['download_bytes'])} to fetch, " if row["download_bytes"] else ""
+        costs = f"{fetch}{listing.size(row['disk_bytes'])} on disk"
+    terms = f"; {row['terms_of_source']}" if row["terms_of_source"] else ""
+    return f"{row['source']}: {costs}{terms}"
 
 
 def _one(model: Model, as_json: bool) -> None:

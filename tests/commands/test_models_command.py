@@ -35,6 +35,7 @@ def test_each_artifact_says_form_price_licence_and_terms(
         "disk_bytes": 253_113_024 + 3 * 63_963_136,
         "licence": "gemma",
         "terms": "https://ai.google.dev/gemma/terms",
+        "terms_of_source": None,
     }
     assert all(row["licence"] and row["terms"] for row in rows)
 

@@ -34,7 +34,8 @@ def checkout(row: Build, tmp_path: Path) -> Path:
     """A folder to give commands in, whose models.yaml has one row."""
     folder = tmp_path / "checkout"
     (folder / "claims").mkdir(parents=True)
-    model = row({"tiny.gguf": LONG})[0].model_dump(mode="json", exclude={"id"})
+    made = row({"tiny.gguf": LONG}, gated=True, licence_note="no use in space")[0]
+    model = made.model_dump(mode="json", exclude={"id"})
     (folder / "models.yaml").write_text(yaml.safe_dump({"tiny": model}))
     return folder
 
@@ -99,7 +100,7 @@ def test_two_processes_fetch_once(hub: Hub, checkout: Path) -> None:
     assert len(hub.got("tiny.gguf")) == 1
 
 
-def test_listing_shows_the_size_and_loads_no_client(hub: Hub, checkout: Path) -> None:
+def test_listing_shows_size_and_terms_and_loads_no_client(hub: Hub, checkout: Path) -> None:
     code = (
         "import sys\n"
         "from harness import cli\n"
@@ -111,7 +112,8 @@ def test_listing_shows_the_size_and_loads_no_client(hub: Hub, checkout: Path) ->
     listing = command(checkout, code, run="-c")
     out, err = listing.communicate(timeout=60)
     assert (listing.returncode, err) == (0, "light\n")
-    assert "hub: 48 MiB to fetch, 48 MiB on disk" in out
+    terms = "its licence has to be accepted there first; no use in space"
+    assert f"hub: 48 MiB to fetch, 48 MiB on disk; {terms}\n" in out
     assert f'"download_bytes": {len(LONG)}' in out
 
 
