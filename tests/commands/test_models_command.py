@@ -72,3 +72,10 @@ def test_one_model_as_json_is_its_row(capsys: pytest.CaptureFixture[str]) -> Non
 def test_an_unknown_name_gets_the_nearest(capsys: pytest.CaptureFixture[str]) -> None:
     assert cli.main(["models", "smollm4-3b"]) == 2
     assert "did you mean smollm3-3b" in capsys.readouterr().err
+
+
+def test_prepare_names_the_terms_before_it_fetches(capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.main(["prepare", "gemma-3-270m", "--offline"]) == 3
+    told = capsys.readouterr().err
+    terms = "gemma-3-270m: licence gemma, https://ai.google.dev/gemma/terms"
+    assert told.index(terms) < told.index("offline was asked for")

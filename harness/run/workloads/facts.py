@@ -29,7 +29,7 @@ def measure(request: Request, channel: Channel) -> Iterator[dict[str, Any]]:
         facts.append(
             {
                 "name": "parameters",
-                "value": model.geometry.parameters(),
+                "value": model.parameters(),
                 "origin": "published configuration",
                 "source": configuration,
             }
