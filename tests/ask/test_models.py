@@ -31,7 +31,8 @@ KV = {
 def test_the_shape_has_as_many_weights_as_are_published(name: str) -> None:
     """The published count is a fact of the row, with its source; nobody derived it from this."""
     published = MODELS[name].facts["parameters"].value
-    assert MODELS[name].parameters() == pytest.approx(published, rel=0.005)
+    rounded = int(published) % 1_000_000 == 0
+    assert MODELS[name].parameters() == pytest.approx(published, rel=0.005 if rounded else 0.0001)
 
 
 @pytest.mark.parametrize(
