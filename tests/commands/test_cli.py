@@ -123,7 +123,7 @@ def test_show_is_json(say: Say, verified: Path, capsys: pytest.CaptureFixture[st
         (["show", "smoke-rat"], "unknown claim, model, task or run 'smoke-rat': did you mean"),
         (["compare", "a", "b"], "unknown run 'a'"),
         (["run", "--model", "smollm3-3b", "--runtime", "x", "--workload", "sped"], "mean speed"),
-        (["run", "--model", "smollm3-3b", "--runtime", "x", "--workload", "speed"], "llama.cpp"),
+        (["run", "--model", "SmolLM3", "--runtime", "llama", "--workload", "speed"], "llama.cpp"),
         (["run", "--model", "SmolLM2", "--runtime", "llama.cpp", "--task", "bfcl"], "bfcl_simple"),
         (
             ["run", "--model", "SmolLM2", "--runtime", "x", "--workload", "speed", "--limit", "0"],

@@ -164,7 +164,7 @@ def test_a_context_beyond_the_models_window_is_a_problem(planner: Planner) -> No
 def test_a_runtime_that_does_not_read_the_artifact_is_a_problem(
     planner: Planner, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    other = replace(RUNTIMES["llama.cpp"], formats=("onnx",))
+    other = replace(RUNTIMES["llama.cpp"], formats=("coreml",))
     monkeypatch.setitem(RUNTIMES, "other", other)
     assert planner.planned(cell(runtime="other"), 3).problem == "other does not read gguf"
 

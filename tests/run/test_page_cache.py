@@ -49,6 +49,20 @@ def test_what_is_not_written_yet_is_evicted_too(tmp_path: Path) -> None:
     assert cached_share(path) == 0.0
 
 
+def test_a_folder_is_all_its_files(file: Path) -> None:
+    inner = file.parent / "inner"
+    inner.mkdir()
+    (inner / "more").write_bytes(file.read_bytes())
+    (inner / "empty").touch()
+    folder = file.parent
+    evict(folder)
+    assert cached_share(folder) == 0.0
+    read_in(inner / "more")
+    assert cached_share(folder) == pytest.approx(0.5)
+    read_in(folder)
+    assert cached_share(folder) == 1.0
+
+
 def test_content_is_untouched(file: Path) -> None:
     before = file.read_bytes()
     evict(file)

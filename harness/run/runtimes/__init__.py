@@ -41,6 +41,19 @@ RUNTIMES: dict[str, Entry] = {
             "gpu_layers": 0,
         },
     ),
+    "onnx": Entry(
+        "harness.run.runtimes.onnx:Onnx",
+        ("onnxruntime", "tokenizers"),
+        "onnx",
+        ("cpu",),
+        ("onnx",),
+        lambda *_: {
+            "graph_optimisation": "all",
+            "execution_mode": "sequential",
+            "memory_arena": True,
+            "spinning": True,
+        },
+    ),
 }
 
 HEADER_READER = "llama.cpp"

@@ -1,0 +1,167 @@
+"""ONNX Runtime: the graphs that people publish, through its own API and nothing else.
+
+Three layouts, told apart by what goes in and comes out: a decoder whose attention writes its cache
+in place (onnxruntime-genai), one whose cache grows by concatenation (optimum), and an embedder
+beside a decoder of either kind (transformers.js).
+
+Sampling is greedy: NumPy's argmax over the logits where ONNX Runtime wrote them; of equal ones the
+first wins. What the weights take in memory is not given: ONNX Runtime does not say. No custom
+operators are loaded, and no node runs elsewhere than on the provider that the device stands for.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Mapping
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+os.environ["ORT_DISABLE_TELEMETRY"] = "1"  # read on import: else it keeps and sends an identifier
+
+import onnxruntime as api
+
+from harness.run.protocol import Settings
+from harness.run.runtimes import Answer, ArtifactRefused, onnx_graph
+from harness.run.runtimes.logits import likeliest
+from harness.run.runtimes.onnx_call import Buffers, Cache, Call, Chain, Sessions
+from harness.run.runtimes.onnx_folder import Folder
+
+PROVIDERS = {"cpu": ("CPUExecutionProvider", "cpu")}
+"""By device: ONNX Runtime's names of who executes and of where the memory is. Only the CPU's was
+ever run here."""
+
+_OPTIMISATION = {
+    "all": api.GraphOptimizationLevel.ORT_ENABLE_ALL,
+    "none": api.GraphOptimizationLevel.ORT_DISABLE_ALL,
+}
+_MODES = {
+    "sequential": api.ExecutionMode.ORT_SEQUENTIAL,
+    "parallel": api.ExecutionMode.ORT_PARALLEL,
+}
+_SPINNING = "session.intra_op.allow_spinning"
+_FED = {"input_ids", "inputs_embeds", "attention_mask", "position_ids", "num_logits_to_keep"}
+_ERRORS_ONLY = 3
+
+
+class Onnx:
+    """One artifact and one cache. Implements `harness.run.runtimes.Runtime`."""
+
+    def load(self, path: str, settings: Settings) -> None:
+        self._settings, self._folder = settings, Folder(Path(path))
+        parts = onnx_graph.find(Path(path))
+        self._graph = parts.decoder
+        unknown = self._graph.inputs - _FED - self._graph.cache.keys()
+        if unknown:
+            name = self._graph.path.name
+            raise ArtifactRefused(f"{name} wants {', '.join(sorted(unknown))}: not known here")
+        self._sessions = Sessions(
+            self._session(parts.decoder.path),
+            self._session(parts.embedder.path) if parts.embedder else None,
+            PROVIDERS[settings.device][1],
+            self._folder.head_size,
+        )
+
+    def _session(self, path: Path) -> api.InferenceSession:
+        asked, options = self._settings.options, api.SessionOptions()
+        provider, here = PROVIDERS[self._settings.device][0], api.get_available_providers()
+        if provider not in here:
+            raise ArtifactRefused(f"this onnxruntime has {', '.join(here)}, and no {provider}")
+        options.intra_op_num_threads = self._settings.threads
+        options.graph_optimization_level = _OPTIMISATION[str(asked["graph_optimisation"])]
+        options.execution_mode = _MODES[str(asked["execution_mode"])]
+        options.enable_cpu_mem_arena = bool(asked["memory_arena"])
+        options.add_session_config_entry(_SPINNING, str(int(asked["spinning"])))
+        options.log_severity_level = _ERRORS_ONLY
+        if provider != "CPUExecutionProvider":
+            options.add_session_config_entry("session.disable_cpu_ep_fallback", "1")
+        try:
+            return api.InferenceSession(
+                str(path), options, [provider], enable_fallback=0, read_config_from_model=0
+            )
+        except Exception as error:  # ONNX Runtime's own have no other base
+            raise ArtifactRefused(f"{path.name}: {error}") from error
+
+    def create_context(self) -> None:
+        context, window = self._settings.context, self._folder.window
+        if window and context > window:
+            raise ArtifactRefused(f"{context} tokens of context; the model's window is {window}")
+        kind = Buffers if self._graph.in_place else Chain
+        self._cache: Cache = kind(self._sessions, self._graph.cache, context)
+
+    def evaluate(
+        self, prompt: list[int], new_tokens: int, *, stop_at_end: bool, top: int = 0
+    ) -> Answer:
+        before, last = len(prompt), len(prompt) + new_tokens - 1
+        if last > self._settings.context:
+            raise ArtifactRefused(f"{last} tokens; the context has {self._settings.context}")
+        self._cache.clear()
+        prefill = Call(self._sessions, self._cache, before, range(1))
+        step = Call(self._sessions, self._cache, 1, range(before, last))
+        prefill.ids[0] = prompt
+        ends = self._folder.ends if stop_at_end else ()
+        next_token, clock = step.ids[0], time.perf_counter
+        try:
+            start = clock()
+            logits = prefill.run(0)
+            prefilled = clock()
+            tokens, stamps = [int(logits.argmax())], [clock()]
+            for past in range(before, last):
+                if tokens[-1] in ends:
+                    break
+                next_token[0] = tokens[-1]
+                tokens.append(int(step.run(past).argmax()))
+                stamps.append(clock())
+        except Exception as error:  # ONNX Runtime's own have no other base
+            raise ArtifactRefused(f"{self._graph.path.name}: {error}") from error
+        return Answer(
+            tokens=tokens,
+            evaluated_tokens=self._cache.filled() - len(tokens) + 1,
+            prefill_seconds=prefilled - start,
+            first_token_seconds=stamps[0] - start,
+            token_seconds=[after - before for before, after in pairwise(stamps)],
+            stopped="end" if tokens[-1] in ends else "length",
+            first_logprobs=likeliest(logits, top),
+        )
+
+    def applied(self) -> dict[str, Any]:
+        """From the session as it was made; the context from the cache."""
+        decoder = self._sessions.decoder
+        options, provider = decoder.get_session_options(), decoder.get_providers()[0]
+        settings = Settings(
+            device=_key(PROVIDERS, (provider, self._sessions.memory)),
+            threads=options.intra_op_num_threads,
+            context=self._cache.context,
+            options={
+                "graph_optimisation": _key(_OPTIMISATION, options.graph_optimization_level),
+                "execution_mode": _key(_MODES, options.execution_mode),
+                "memory_arena": options.enable_cpu_mem_arena,
+                "spinning": options.get_session_config_entry(_SPINNING) == "1",
+            },
+        )
+        return {
+            "settings": vars(settings),
+            "weight_buffers": {},
+            "kv_bytes": self._cache.bytes,
+            "runtime_build": api.get_build_info(),
+        }
+
+    def vocabulary(self) -> int:
+        return self._sessions.vocabulary
+
+    def tokenize(self, text: str) -> list[int]:
+        return list(self._folder.tokenizer.encode(text, add_special_tokens=False).ids)
+
+    def detokenize(self, tokens: list[int]) -> str:
+        return str(self._folder.tokenizer.decode(tokens, skip_special_tokens=False))
+
+    def chat_template(self) -> str:
+        return self._folder.chat_template
+
+    def header(self) -> dict[str, Any]:
+        return {"context_window": self._folder.window} if self._folder.window else {}
+
+
+def _key(table: Mapping[str, Any], value: Any) -> str:
+    return next((name for name, one in table.items() if one == value), f"unknown: {value}")
