@@ -6,7 +6,7 @@ import re
 from pathlib import Path, PurePosixPath
 from typing import Annotated, Literal
 
-from pydantic import Field, PositiveInt, RootModel, field_validator
+from pydantic import Field, PositiveInt, RootModel, field_validator, model_validator
 
 from harness import home
 from harness.ask import yaml_file
@@ -125,6 +125,26 @@ class SyntheticSource(Row):
 
 
 Format = Literal["gguf", "safetensors", "onnx"]
+Weights = Literal["real", "synthetic"]
+
+
+class Origin(Row):
+    """The artifact of the same model that another one is made from."""
+
+    format: Format
+    quantisation: str
+
+
+class ExportSource(Row):
+    """Made here from another artifact, at the precision that the artifact's quantisation names.
+
+    `weights` repeats what the origin's are, so that the row says it; loading checks it.
+    """
+
+    kind: Literal["export"]
+    of: Origin
+    exporter: Literal["genai"]
+    weights: Weights
 
 
 class Artifact(Row):
@@ -133,11 +153,14 @@ class Artifact(Row):
     format: Format
     quantisation: str
     source: Annotated[
-        PypiSource | PypiPartsSource | HubSource | SyntheticSource, Field(discriminator="kind")
+        PypiSource | PypiPartsSource | HubSource | SyntheticSource | ExportSource,
+        Field(discriminator="kind"),
     ]
 
     @property
-    def weights(self) -> Literal["real", "synthetic"]:
+    def weights(self) -> Weights:
+        if isinstance(self.source, ExportSource):
+            return self.source.weights
         return "synthetic" if self.source.kind == "synthetic" else "real"
 
 
@@ -160,6 +183,23 @@ class Model(Row):
     def parameters(self) -> int:
         """Weights of the whole model by its shape."""
         return self.geometry.parameters() + (self.vision.parameters() if self.vision else 0)
+
+    @model_validator(mode="after")
+    def _exports_are_what_they_say(self) -> Model:
+        for artifact in self.artifacts:
+            if isinstance(artifact.source, ExportSource):
+                origin = self.origin(artifact.source.of)
+                if origin.weights != artifact.weights:
+                    raise ValueError(f"{artifact.quantisation}: the origin is {origin.weights}")
+        return self
+
+    def origin(self, of: Origin) -> Artifact:
+        """What an export is made from. Raises ValueError where it is none or an export itself."""
+        for one in self.artifacts:
+            found = (one.format, one.quantisation) == (of.format, of.quantisation)
+            if found and not isinstance(one.source, ExportSource):
+                return one
+        raise ValueError(f"no {of.format} {of.quantisation} of {self.name} to export")
 
     def artifact(self, quantisation: str, formats: tuple[str, ...] = ()) -> Artifact:
         """The first artifact at `quantisation` in one of `formats`, or in any if none is named.

@@ -28,6 +28,7 @@ __all__ = [
 ]
 
 SOURCES = {
+    "export": "harness.prepare.export",
     "hub": "harness.prepare.hub",
     "pypi": "harness.prepare.pypi",
     "pypi-parts": "harness.prepare.pypi_parts",

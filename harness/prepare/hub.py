@@ -38,7 +38,6 @@ if TYPE_CHECKING:
 
 _WAITS = (1, 3)  # seconds before another try; the client itself tries again where a line drops
 _PASSING = (408, 429, 500, 502, 503, 504)
-_CHECKSUM = re.compile(r"[0-9a-f]{40}|[0-9a-f]{64}")
 _LOG_IN = "log in with `hf auth login` or set HF_TOKEN"
 
 T = TypeVar("T")
@@ -182,7 +181,7 @@ def _described(what: str, file: HubFile, url: str, said: HfFileMetadata) -> _Fil
     """What models.yaml and the hub say of a file, in one. Raises BadFile where they differ."""
     from huggingface_hub import constants
 
-    theirs = said.etag if _CHECKSUM.fullmatch(said.etag or "") else None
+    theirs = said.etag if said.etag and re.fullmatch(r"[0-9a-f]{40,64}", said.etag) else None
     checksum, size = file.sha256 or theirs, file.bytes or said.size
     if file.sha256 and theirs and len(theirs) == len(file.sha256) and theirs != file.sha256:
         raise BadFile(f"{what}: sha256 should be {file.sha256}, on the hub is {theirs}")

@@ -82,10 +82,6 @@ class Hub:
     """Drops it with a reset, in place of an end that comes too early."""
     spoil: bool = False
     """Files arrive with their first byte changed."""
-    shorten: bool = False
-    """The other host has lost the last byte of large files, and knows of none."""
-    etag: str | None = None
-    """What large files bear in place of their sha256."""
     ranges: bool = True
     claimed_commit: str | None = None
     """Says that each file is of this commit, as a mirror might that ignores the one asked for."""
@@ -210,7 +206,7 @@ class _Front(_Handler):
         headers = {
             "X-Repo-Commit": self.hub.claimed_commit or commit,
             "X-Linked-Size": str(len(body)),
-            "X-Linked-Etag": f'"{self.hub.etag or digest}"',
+            "X-Linked-Etag": f'"{digest}"',
             # As of a hub with xet: the client may take that way, or this one.
             "X-Xet-Hash": digest,
             "Link": f'<{self.hub.url}/api/xet>; rel="xet-auth"',
@@ -237,7 +233,7 @@ class _Storage(_Handler):
         if hub.statuses and (status := hub.statuses.pop(0)) != 200:
             self.reply(status, {})
             return
-        body = self.spoilt(body)[: -1 if hub.shorten else None]
+        body = self.spoilt(body)
         start = re.fullmatch(r"bytes=(\d+)-", self.headers.get("Range", "")) if hub.ranges else None
         if start:
             first = int(start[1])
