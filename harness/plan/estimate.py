@@ -13,7 +13,7 @@ from harness.ask.models import Artifact, Model
 from harness.ask.tasks import Task
 from harness.ask.yaml_file import Row
 from harness.plan.cells import Cell
-from harness.run.protocol import Shape
+from harness.run.protocol import Option, Shape
 
 SAMPLE_BUDGET_SECONDS = 30.0
 PROBE_SHAPE = Shape(prompt_tokens=64, new_tokens=8, repeats=2)
@@ -27,8 +27,10 @@ SHAPES = (
 
 _CHECK_TOKENS = 48  # prompt and answer of the output check
 _BITS = {"Q4_0": 4.5, "Q4_1": 5.0, "Q8_0": 8.5}
+_DTYPE_BITS = {"float32": 32.0, "bfloat16": 16.0, "float16": 16.0}
 _OVERHEAD_BYTES = 400 << 20
-"""Interpreter, runtime, compute buffers: measured at 130 to 330 MiB for 0.1B to 3B."""
+"""Interpreter, runtime, compute buffers: measured with llama.cpp at 130 to 330 MiB for 0.1B to
+3B, with transformers at 330 MiB for 0.1B."""
 
 
 class Probe(Row):
@@ -40,13 +42,16 @@ class Probe(Row):
     measured: bool = True
 
 
-def guess(model: Model) -> Probe:
-    """A stand-in until a probe has run: two slow laptop cores, by the number of weights."""
+def guess(model: Model, bits: float = 5.0) -> Probe:
+    """A stand-in until a probe has run: two slow laptop cores, by the number of weights.
+
+    Each token reads them all, so that decoding slows down with the `bits` that a weight takes.
+    """
     billions = model.geometry.parameters() / 1e9
     return Probe(
         load_seconds=0.5 + billions,
         prefill_rate=50 / billions,
-        decode_rate=20 / billions,
+        decode_rate=100 / billions / bits,
         measured=False,
     )
 
@@ -81,14 +86,28 @@ def sample_seconds(cell: Cell, probe: Probe, shape: Shape | None, task: Task | N
     return start + _CHECK_TOKENS / probe.decode_rate
 
 
-def memory_bytes(model: Model, artifact: Artifact, context: int) -> int:
-    """Weights, KV cache and overhead. Repacked weights take their size again, file pages aside."""
-    weights = int(model.geometry.parameters() * _bits(artifact.quantisation) / 8)
-    return weights + model.geometry.kv_bytes(context) + _OVERHEAD_BYTES
+def memory_bytes(
+    model: Model, artifact: Artifact, context: int, dtype: Option | None = None
+) -> int:
+    """Weights, KV cache and overhead. Repacked weights take their size again, file pages aside.
+
+    `dtype`: what the runtime turns weights into and keeps the cache in, where it does.
+    """
+    weights = int(model.geometry.parameters() * weight_bits(artifact, dtype) / 8)
+    cache = model.geometry.kv_bytes(context)
+    if dtype:
+        cache = int(cache * _DTYPE_BITS[str(dtype)] / 16)
+    return weights + cache + _OVERHEAD_BYTES
 
 
-def _bits(quantisation: str) -> float:
-    """Bits a weight: known, else the number in the name and half a bit of scales, else 16."""
+def weight_bits(artifact: Artifact, dtype: Option | None = None) -> float:
+    """Bits that a weight takes in memory: those of the `dtype` it is turned into, else as stored.
+
+    Of a quantisation that is not known, the number in its name and half a bit of scales, else 16.
+    """
+    if dtype:
+        return _DTYPE_BITS[str(dtype)]
+    quantisation = artifact.quantisation
     digits = re.search(r"\d+", quantisation)
     return _BITS.get(quantisation) or (int(digits[0]) + 0.5 if digits else 16.0)
 

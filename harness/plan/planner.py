@@ -106,7 +106,9 @@ class Planner:
         model, artifact = self._artifact(cell)
         need = prepare.need(model, artifact)
         at = probe_key(str(cell.runtime), model, artifact)
-        probe = self._probes.get(at) or estimate.guess(model)
+        dtype = RUNTIMES[str(cell.runtime)].options(0, artifact.quantisation).get("dtype")
+        bits = estimate.weight_bits(artifact, dtype)
+        probe = self._probes.get(at) or estimate.guess(model, bits)
         shape = self._shape(cell, probe)
         task = self._tasks.get(cell.task or "")
         context = _context(cell, shape)
@@ -114,7 +116,7 @@ class Planner:
         settings = settings_for(
             str(cell.runtime), str(cell.device), self._cores, room, artifact.quantisation
         )
-        memory = estimate.memory_bytes(model, artifact, settings.context)
+        memory = estimate.memory_bytes(model, artifact, settings.context, dtype)
         return Planned(
             cell,
             n,

@@ -87,6 +87,15 @@ def test_a_quantisation_not_in_the_table_still_has_a_size(name: str, bits: float
     assert memory_bytes(model, artifact, 0) == pytest.approx(least + (400 << 20), abs=1)
 
 
+def test_a_runtime_with_a_dtype_of_its_own_needs_the_room_for_that() -> None:
+    model = MODELS["smollm2-135m-instruct"]
+    artifact = model.artifact("Q4_1")
+    whole = memory_bytes(model, artifact, 1000, "float32") - memory_bytes(model, artifact, 0)
+    weights = model.geometry.parameters() * (32 - 5) / 8
+    assert whole == pytest.approx(weights + 1000 * model.geometry.kv_bytes_per_token(4), abs=2)
+    assert guess(model, 32).decode_rate == pytest.approx(guess(model, 5).decode_rate * 5 / 32)
+
+
 def test_available_memory_is_bytes_or_unknown() -> None:
     there = memory_available()
     assert there is None or there > 1 << 20

@@ -25,6 +25,9 @@ class Entry:
     options: Callable[[int, str], dict[str, Option]]
 
 
+HALF = {"bf16": "bfloat16", "fp16": "float16", "f16": "float16"}
+"""The dtype that PyTorch holds such weights in. All others become float32, quantised ones too."""
+
 RUNTIMES: dict[str, Entry] = {
     "llama.cpp": Entry(
         "harness.run.runtimes.llamacpp:LlamaCpp",
@@ -52,6 +55,17 @@ RUNTIMES: dict[str, Entry] = {
             "execution_mode": "sequential",
             "memory_arena": True,
             "spinning": True,
+        },
+    ),
+    "transformers": Entry(
+        "harness.run.runtimes.transformers:Transformers",
+        ("transformers", "torch", "tokenizers", "accelerate", "gguf"),
+        "transformers",
+        ("cpu", "cuda"),
+        ("safetensors", "gguf"),
+        lambda _, quantisation: {
+            "dtype": HALF.get(quantisation.lower(), "float32"),
+            "attention": "sdpa",
         },
     ),
 }
