@@ -128,8 +128,10 @@ class Transformers:
             names = (f"tokenizer.ggml.{name}_token_id" for name in ("eos", "eot", "eom"))
             return frozenset(self._metadata[name] for name in names if name in self._metadata)
         configured = self._model.generation_config.eos_token_id
-        ends = set(configured if isinstance(configured, list) else [configured])
-        return frozenset(ends | {self._tokenizer and self._tokenizer.eos_token_id}) - {None}
+        ends = [*configured] if isinstance(configured, list) else [configured]
+        if self._tokenizer is not None:
+            ends.append(self._tokenizer.eos_token_id)
+        return frozenset(int(end) for end in ends if end is not None)
 
     def create_context(self) -> None:
         """Makes the room. How much a layer needs is seen from one token evaluated without it."""
