@@ -25,7 +25,7 @@ class Entry:
     options: Callable[[int, str], dict[str, Option]]
 
 
-HALF = {"bf16": "bfloat16", "fp16": "float16", "f16": "float16"}
+_HALF = {"bf16": "bfloat16", "fp16": "float16", "f16": "float16"}
 """The dtype that PyTorch holds such weights in. All others become float32, quantised ones too."""
 
 RUNTIMES: dict[str, Entry] = {
@@ -64,7 +64,7 @@ RUNTIMES: dict[str, Entry] = {
         ("cpu", "cuda"),
         ("safetensors", "gguf"),
         lambda _, quantisation: {
-            "dtype": HALF.get(quantisation.lower(), "float32"),
+            "dtype": _HALF.get(quantisation.lower(), "float32"),
             "attention": "sdpa",
         },
     ),
