@@ -8,6 +8,7 @@ from harness import prepare
 from harness.ask import models
 from harness.commands import listing, progress
 from harness.commands.context import Context
+from harness.errors import HarnessError, MissingError
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
@@ -23,11 +24,22 @@ def run(options: argparse.Namespace) -> int:
         artifacts = [model.artifact(options.quantisation)]
     if licence := model.facts.get("licence"):
         progress.say(f"{model.name}: licence {licence.value}, {licence.source}")
+    problems = []
     for artifact in artifacts:
-        progress.say(f"{model.id} {artifact.quantisation} ({artifact.source.kind}) ..")
-        done = prepare.prepare(model, artifact, offline=options.offline, progress=progress.steps())
+        name = f"{model.id} {artifact.format} {artifact.quantisation}"
+        progress.say(f"{name} ({artifact.source.kind}) ..")
+        try:
+            done = prepare.prepare(
+                model, artifact, offline=options.offline, progress=progress.steps()
+            )
+        except HarnessError as error:
+            if len(artifacts) == 1:
+                raise
+            problems.append(f"{name}: {error}")
+            progress.say(problems[-1])
+            continue
         commit = f"  commit {done.revision}" if done.revision else ""
-        print(
-            f"{model.id} {artifact.quantisation}  {listing.size(done.bytes)}  {done.sha256}{commit}"
-        )
+        print(f"{name}  {listing.size(done.bytes)}  {done.sha256}{commit}")
+    if problems:
+        raise MissingError(f"{len(problems)} of {len(artifacts)} artifacts can't be had")
     return 0
