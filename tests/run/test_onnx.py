@@ -22,6 +22,7 @@ from workers import SETTINGS as LLAMACPP_SETTINGS
 from harness import prepare
 from harness.ask import models
 from harness.run.chat_template import render
+from harness.run.limit import Cap
 from harness.run.manager import Worker
 from harness.run.protocol import Settings
 from harness.run.records import Applied, MemoryData
@@ -412,6 +413,16 @@ def test_memory_is_seen_by_phase(fp32: Path) -> None:
         grown.append(phases["context"].anonymous_end - phases["load"].anonymous_end)
     per_token = (grown[1] - grown[0]) / (4096 - 512)
     assert per_token == pytest.approx(MODEL.geometry.kv_bytes_per_token(4), rel=0.04)
+
+
+def test_a_cache_that_does_not_fit_under_a_cap_is_out_of_memory() -> None:
+    """What the system says of it is told from a graph that can't be run."""
+    wanted = request("memory", exported("int4"), settings=asked(context=8192))
+    worker = Worker(wanted, PATIENCE, watched=True, cap=Cap(600 << 20))
+    _, error = outcome(worker)
+    assert error is not None
+    assert error.cause == "out_of_memory"
+    assert [phase["name"] for phase in worker.phases] == ["import", "load"]
 
 
 def request(workload: str, folder: Path, **changes: Any) -> Any:
