@@ -1,0 +1,1 @@
+"""Parts of scripts/train_smoke_vlm.py: the data, the model's folder, the lessons, the exam."""

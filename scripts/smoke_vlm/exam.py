@@ -1,0 +1,91 @@
+"""The exam: the saved folder, loaded as anyone would, answers every question of the test split."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from PIL import Image
+from transformers import AutoModelForImageTextToText, AutoProcessor
+
+from harness.statistics import Estimate, proportion
+from smoke_vlm.pictures import COLOURS, SHAPES, Asked, Split
+
+KINDS = ("shape", "colour", "yes or no")
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What the model said when asked about an image."""
+
+    image: int
+    asked: Asked
+    said: str
+
+    @property
+    def right(self) -> bool:
+        return self.said == self.asked.answer
+
+    @property
+    def kind(self) -> str:
+        return KINDS[0 if self.asked.answer in SHAPES else 1 if self.asked.answer in COLOURS else 2]
+
+
+class Candidate:
+    """A folder as transformers loads it, in fp32."""
+
+    def __init__(self, folder: Path) -> None:
+        self.processor = AutoProcessor.from_pretrained(folder, local_files_only=True)
+        self.model = AutoModelForImageTextToText.from_pretrained(
+            folder, local_files_only=True, dtype=torch.float32
+        ).eval()
+
+    def answers(self, paths: list[str], questions: list[str]) -> list[str]:
+        """Greedy, one chat per question, by transformers' own generate."""
+        asked = [
+            [{"role": "user", "content": [{"type": "image"}, {"type": "text", "text": text}]}]
+            for text in questions
+        ]
+        prompts = self.processor.apply_chat_template(asked, add_generation_prompt=True)
+        images = []
+        for path in paths:
+            with Image.open(path) as image:
+                images.append([image.convert("RGB")])
+        inputs = self.processor(text=prompts, images=images, padding=True, return_tensors="pt")
+        with torch.inference_mode():
+            ids = self.model.generate(**inputs, do_sample=False, max_new_tokens=8)
+        fresh = ids[:, inputs["input_ids"].shape[1] :]
+        said = self.processor.batch_decode(fresh, skip_special_tokens=True)
+        return [one.strip() for one in said]
+
+
+def sit(candidate: Candidate, test: Split, batch: int = 64) -> Iterator[Answer]:
+    """Asks everything, in the split's order."""
+    items = [(image, one) for image, asked in enumerate(test.asked) for one in asked]
+    for start in range(0, len(items), batch):
+        part = items[start : start + batch]
+        paths, texts = [test.paths[image] for image, _ in part], [one.text for _, one in part]
+        for (image, one), said in zip(part, candidate.answers(paths, texts), strict=True):
+            yield Answer(image, one, said)
+
+
+def share(answers: list[Answer]) -> Estimate | None:
+    """The share that is right. Questions about one image stand or fall together, so the interval
+    is Wilson's for as many independent questions as carry the same information (design effect).
+    """
+    plain = proportion(sum(one.right for one in answers), len(answers))
+    if plain is None or plain.value in (0, 1):
+        return plain
+    missed: dict[int, float] = {}
+    for one in answers:
+        missed[one.image] = missed.get(one.image, 0.0) + one.right - plain.value
+    images = len(missed)
+    spread = sum(one * one for one in missed.values()) * images / (images - 1)
+    effect = max(1.0, spread / (len(answers) * plain.value * (1 - plain.value)))
+    independent = round(len(answers) / effect)
+    found = proportion(round(plain.value * independent), independent)
+    if found is None:
+        return None
+    return Estimate(plain.value, found.low, found.high, len(answers), "Wilson, by image")
