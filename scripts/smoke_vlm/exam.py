@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import torch
 from PIL import Image
@@ -42,18 +43,22 @@ class Candidate:
             folder, local_files_only=True, dtype=torch.float32
         ).eval()
 
-    def answers(self, paths: list[str], questions: list[str]) -> list[str]:
-        """Greedy, one chat per question, by transformers' own generate."""
-        asked = [
+    def inputs(self, paths: list[str], questions: list[str]) -> Any:
+        """What the model gets: one chat per question, its image beside it."""
+        chats = [
             [{"role": "user", "content": [{"type": "image"}, {"type": "text", "text": text}]}]
             for text in questions
         ]
-        prompts = self.processor.apply_chat_template(asked, add_generation_prompt=True)
+        prompts = self.processor.apply_chat_template(chats, add_generation_prompt=True)
         images = []
         for path in paths:
             with Image.open(path) as image:
                 images.append([image.convert("RGB")])
-        inputs = self.processor(text=prompts, images=images, padding=True, return_tensors="pt")
+        return self.processor(text=prompts, images=images, padding=True, return_tensors="pt")
+
+    def answers(self, paths: list[str], questions: list[str]) -> list[str]:
+        """Greedy, by transformers' own generate."""
+        inputs = self.inputs(paths, questions)
         with torch.inference_mode():
             ids = self.model.generate(**inputs, do_sample=False, max_new_tokens=8)
         fresh = ids[:, inputs["input_ids"].shape[1] :]
@@ -76,15 +81,16 @@ def share(answers: list[Answer]) -> Estimate | None:
     is Wilson's for as many independent questions as carry the same information (design effect).
     """
     plain = proportion(sum(one.right for one in answers), len(answers))
-    if plain is None or plain.value in (0, 1):
-        return plain
+    if plain is None:
+        return None
     missed: dict[int, float] = {}
     for one in answers:
         missed[one.image] = missed.get(one.image, 0.0) + one.right - plain.value
-    images = len(missed)
-    spread = sum(one * one for one in missed.values()) * images / (images - 1)
-    effect = max(1.0, spread / (len(answers) * plain.value * (1 - plain.value)))
-    independent = round(len(answers) / effect)
+    images, doubt = len(missed), plain.value * (1 - plain.value)
+    independent = images
+    if doubt and images > 1:
+        spread = sum(one * one for one in missed.values()) * images / (images - 1)
+        independent = round(len(answers) / max(1.0, spread / (len(answers) * doubt)))
     found = proportion(round(plain.value * independent), independent)
     if found is None:
         return None
