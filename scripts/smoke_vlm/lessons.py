@@ -116,7 +116,7 @@ class Sight(Lesson):
     read. Sizes are not asked for later; they lead to the shape, which is what a size says of area.
     """
 
-    name, steps, batch, rate = "sight", 4000, 16, 1e-3
+    name, steps, batch, rate = "sight", 1400, 16, 1e-3
     weight_of_sizes = 0.3
 
     def __init__(self, model: Idefics3ForConditionalGeneration, images: Images) -> None:
@@ -158,7 +158,7 @@ class Answers(Lesson):
     where it would stand alone.
     """
 
-    name, steps, batch, rate = "answers", 2000, 8, 1e-3
+    name, steps, batch, rate = "answers", 2000, 4, 1e-3
     questions = 8
 
     def __init__(
