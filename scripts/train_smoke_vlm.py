@@ -96,7 +96,7 @@ def teach(lesson: lessons.Lesson, state: State) -> None:
         torch.nn.utils.clip_grad_norm_(lesson.parameters(), 1.0)
         optimiser.step()
         now, done = time.monotonic(), step + 1
-        if now - told >= 30 or done == lesson.steps:
+        if now - told >= 45 or done == lesson.steps:
             told, left = now, (now - began) / (done - first) * (lesson.steps - done) / 60
             say(f"{lesson.name} {done}/{lesson.steps}, {left:.0f} min to go: {lesson.learned()}")
         if now - kept >= EVERY or done == lesson.steps:

@@ -160,8 +160,8 @@ class Answers(Lesson):
     where it would stand alone.
     """
 
-    name, steps, batch, rate = "answers", 2000, 4, 1e-3
-    questions = 8
+    name, steps, batch, rate = "answers", 1000, 4, 1e-3
+    questions, watched = 8, 100
 
     def __init__(
         self,
@@ -206,8 +206,8 @@ class Answers(Lesson):
     @torch.no_grad()
     def learned(self) -> str:
         chance = torch.Generator().manual_seed(0)
-        picked = [self._some(one, chance) for one in self.images.unseen_asked]
-        logits, labels = self._answered(self.images.unseen, picked)
+        picked = [self._some(one, chance) for one in self.images.unseen_asked[: self.watched]]
+        logits, labels = self._answered(self.images.unseen[: self.watched], picked)
         return f"answers {_right(logits[::2], labels[::2])}"  # each is one token, then the end
 
 
