@@ -43,7 +43,8 @@ about one image are not independent.
 The train split (4,000 images, {questions:,} questions), less the last {kept_out} images, on
 which progress was watched. Pictures were put together anew from the shapes, paints and grounds of
 the train split's images; none was drawn. First the vision tower learned to name shape and
-colour, then the text model to answer from what the tower sees. The last weights were taken, not the best.
+colour, then the text model to answer from what the tower sees. The last
+weights were taken, not the best.
 
 - {cpu_minutes:.0f} processor minutes in all on {processor}, {cores} cores, no accelerator
 - seed {seed}, PyTorch {torch}, transformers {transformers}, fp32; stored as fp16
