@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -20,15 +21,35 @@ from harness.run.gates import PRESSURE, STEAL
 from harness.run.machine import describe
 from harness.run.manager import Worker
 from harness.run.protocol import Request
+from harness.run.runtimes import RUNTIMES
 from harness.run.store import write_whole
 from harness.statistics import Estimate, ratio_of_pairs
 
-METRICS = ("prefill", "decode")
 _ATTEMPTS = 4
 
 Data = dict[str, Any]
-Side = Callable[[Request], Data]
-"""One process's data: `output`, and `repeats` as the workload speed has them."""
+Rates = dict[str, float]
+
+
+@dataclass(frozen=True)
+class Other:
+    """What the harness is compared with, and by which rates.
+
+    `run` answers with one process's data. `ours` and `theirs` turn a side's data into rates. `goal`
+    says in words what `enough` asks of each ratio's interval.
+    """
+
+    name: str
+    run: Callable[[Request], Data]
+    ours: Callable[[Request, Data], Rates]
+    theirs: Callable[[Request, Data], Rates]
+    enough: Callable[[Estimate], bool]
+    goal: str
+
+
+def at_least_as_fast(name: str, run: Callable[[Request], Data]) -> Other:
+    """A program whose data have `output` and `repeats` as the workload speed has them."""
+    return Other(name, run, rates_to_first, rates_to_first, lambda one: one.low >= 1, "at least 1")
 
 
 def harness(request: Request) -> Data:
@@ -41,14 +62,14 @@ def harness(request: Request) -> Data:
     return data
 
 
-def compare(request: Request, other: str, side: Side, wanted: int, out: Path | None) -> int:
-    """Times `wanted` pairs, ours first in every other one. 0 if we are at least as fast, else 1.
+def compare(request: Request, other: Other, wanted: int, out: Path | None) -> int:
+    """Times `wanted` pairs, ours first in every other one. 0 if every ratio is enough, else 1.
 
     Raises MissingError where the answers differ or the machine is too busy.
     """
-    sides, pairs = {"harness": harness, other: side}, list[Data]()
+    pairs: list[Data] = []
     while len(_quiet(pairs)) < wanted and len(pairs) < _ATTEMPTS * wanted:
-        pairs.append(_measure(request, sides, len(_quiet(pairs))))
+        pairs.append(_measure(request, other, len(_quiet(pairs))))
         print(_line(pairs, other), flush=True)
         if out:
             write_whole(out, json.dumps(_record(request, pairs, other), indent=1).encode() + b"\n")
@@ -57,26 +78,27 @@ def compare(request: Request, other: str, side: Side, wanted: int, out: Path | N
     if len(_quiet(pairs)) < wanted:
         busy = len(pairs) - len(_quiet(pairs))
         raise MissingError(f"too busy: other work took part in {busy} of {len(pairs)} pairs")
-    return 0 if all(_enough(one) for one in found.values()) else 1
+    return 0 if all(_enough(one, other) for one in found.values()) else 1
 
 
-def _measure(request: Request, sides: dict[str, Side], index: int) -> Data:
+def _measure(request: Request, other: Other, index: int) -> Data:
+    sides = {"harness": harness, other.name: other.run}
     before = noise.read()
     data = {name: sides[name](request) for name in (reversed(sides) if index % 2 else sides)}
     busy = noise.between(before, noise.read())
-    if len({tuple(one["output"]) for one in data.values()}) > 1:
+    if len({tuple(one["output"]) for one in data.values() if "output" in one}) > 1:
         raise MissingError(f"{' and '.join(sides)} answer the same prompt with other tokens")
-    prompt = request.need_shape().prompt_tokens
-    rates = {name: _rates(one, prompt) for name, one in data.items()}
+    ours, theirs = data["harness"], data[other.name]
+    rates = {"harness": other.ours(request, ours), other.name: other.theirs(request, theirs)}
     return {"rates": rates, "noise": busy, "left_out": _disturbance(busy), **data}
 
 
-def _rates(data: Data, prompt_tokens: int) -> dict[str, float]:
+def rates_to_first(request: Request, data: Data) -> Rates:
     """All tokens of a process over all their time; a prompt's lasts until the first new token."""
-    repeats = data["repeats"]
+    repeats, prompt = data["repeats"], request.need_shape().prompt_tokens
     later = [seconds for one in repeats for seconds in one["token_seconds"]]
     first = sum(one["first_token_seconds"] for one in repeats)
-    return {"prefill": prompt_tokens * len(repeats) / first, "decode": len(later) / sum(later)}
+    return {"prefill": prompt * len(repeats) / first, "decode": len(later) / sum(later)}
 
 
 def _disturbance(busy: Data) -> str:
@@ -92,46 +114,51 @@ def _quiet(pairs: list[Data]) -> list[Data]:
     return [pair for pair in pairs if not pair["left_out"]]
 
 
-def _ratios(pairs: list[Data], other: str) -> dict[str, Estimate | None]:
+def _ratios(pairs: list[Data], other: Other) -> dict[str, Estimate | None]:
     rates = [pair["rates"] for pair in _quiet(pairs)]
     return {
         name: ratio_of_pairs(
-            [one["harness"][name] for one in rates], [one[other][name] for one in rates]
+            [one["harness"][name] for one in rates], [one[other.name][name] for one in rates]
         )
-        for name in METRICS
+        for name in pairs[0]["rates"]["harness"]
     }
 
 
-def _enough(found: Estimate | None) -> bool:
-    return found is not None and found.low >= 1
+def _enough(found: Estimate | None, other: Other) -> bool:
+    return found is not None and other.enough(found)
 
 
-def _line(pairs: list[Data], other: str) -> str:
+def _line(pairs: list[Data], other: Other) -> str:
     pair = pairs[-1]
-    ours, theirs = pair["rates"]["harness"], pair["rates"][other]
+    ours, theirs = pair["rates"]["harness"], pair["rates"][other.name]
     parts = [
         f"{name} {ours[name]:8.2f} / {theirs[name]:8.2f} = {ours[name] / theirs[name]:.4f}"
-        for name in METRICS
+        for name in ours
     ]
     why = f"   left out: {pair['left_out']}" if pair["left_out"] else ""
     return f"pair {len(pairs):2}: {'   '.join(parts)}{why}"
 
 
-def _table(found: dict[str, Estimate | None], other: str) -> str:
-    head = f"harness/{other}"
-    rows = [f"{'':8} {head:>16} {'95% interval':>18} {'pairs':>6}  at least 1"]
+def _table(found: dict[str, Estimate | None], other: Other) -> str:
+    head = f"harness/{other.name}"
+    rows = [f"{'':8} {head:>20} {'95% interval':>18} {'pairs':>6}  {other.goal}"]
     for name, one in found.items():
-        figures = f"{'no ratio':>16} {'':>18} {'':>6}"
+        figures = f"{'no ratio':>20} {'':>18} {'':>6}"
         if one:
-            figures = f"{one.value:16.4f} {one.low:8.4f} .. {one.high:.4f} {one.n:6}"
-        rows.append(f"{name:8} {figures}  {'yes' if _enough(one) else 'no'}")
+            figures = f"{one.value:20.4f} {one.low:8.4f} .. {one.high:.4f} {one.n:6}"
+        rows.append(f"{name:8} {figures}  {'yes' if _enough(one, other) else 'no'}")
     return "\n".join(rows)
 
 
-def _record(request: Request, pairs: list[Data], other: str) -> Data:
+def _record(request: Request, pairs: list[Data], other: Other) -> Data:
     return {
         "machine": describe(home.root() / "results").model_dump(),
+        "packages": {name: version(name) for name in _distributions(request)},
         "request": asdict(request) | {"artifact": Path(str(request.artifact)).name},
         "ratios": {name: one and asdict(one) for name, one in _ratios(pairs, other).items()},
         "pairs": pairs,
     }
+
+
+def _distributions(request: Request) -> tuple[str, ...]:
+    return next(one.distributions for one in RUNTIMES.values() if one.target == request.runtime)
