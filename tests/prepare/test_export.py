@@ -59,7 +59,7 @@ def model(synthetic: Callable[..., tuple[Model, Artifact]], cache: Path) -> Mode
 @pytest.fixture
 def exporter(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "stand_in.py").write_text(EXPORTER)
-    monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(tmp_path), os.environ["PYTHONPATH"]]))
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path), prepend=os.pathsep)
     stand_in = replace(export._EXPORTERS["genai"], module="stand_in")
     monkeypatch.setitem(export._EXPORTERS, "genai", stand_in)
 

@@ -78,7 +78,7 @@ def test_after_a_kill_or_ctrl_c_the_same_command_goes_on(
     second = command(checkout, "prepare", "tiny")
     out, err = second.communicate(timeout=60)
     assert second.returncode == 0, err
-    assert out == f"tiny Q4_0  48 MiB  {sha256(LONG)}  commit {COMMIT}\n"
+    assert out == f"tiny gguf Q4_0  48 MiB  {sha256(LONG)}  commit {COMMIT}\n"
     assert f"fetching tiny.gguf {kept * 10 // len(LONG) * 10}%" in err
     resumed = next(one for one in hub.got("tiny.gguf") if "range" in one.headers)
     assert resumed.headers["range"] == f"bytes={kept}-"
@@ -96,7 +96,7 @@ def test_two_processes_fetch_once(hub: Hub, checkout: Path) -> None:
     assert any("waiting for another process" in line for line in second.stderr)
     hub.hold.set()
     said = [process.communicate(timeout=60)[0] for process in (first, second)]
-    assert said == [f"tiny Q4_0  48 MiB  {sha256(LONG)}  commit {COMMIT}\n"] * 2
+    assert said == [f"tiny gguf Q4_0  48 MiB  {sha256(LONG)}  commit {COMMIT}\n"] * 2
     assert len(hub.got("tiny.gguf")) == 1
 
 
