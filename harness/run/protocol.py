@@ -37,8 +37,8 @@ class Shape:
     """Prompt tokens, new tokens, how often one process repeats them, and the warm-up before.
 
     A warm-up of `warm_up` prompt tokens touches the memory that so long a prompt needs. A shorter
-    one than the prompt leaves that to the first repeat: 0.6% of a prefill of 512 tokens by
-    SmolLM2-135M, and the less the larger the model is.
+    one than the prompt leaves that to the first repeat, which matters the less the larger the
+    model is.
     """
 
     prompt_tokens: int

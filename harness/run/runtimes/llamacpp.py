@@ -1,9 +1,9 @@
 """llama.cpp through llama-cpp-python's low-level API.
 
 Does not guarantee the speed of the high-level `Llama` class: that one is slower. Sampling is
-greedy: NumPy's argmax over llama.cpp's own buffer of logits, of which nothing is copied. It takes
-0.05 ms for 49,152 tokens where llama.cpp's greedy sampler, which first lists all of them, takes
-0.11. Of equal logits the first wins, as there. The KV cache is cleared before each prompt and found
+greedy: NumPy's argmax over llama.cpp's own buffer of logits, of which nothing is copied, where
+llama.cpp's greedy sampler lists the whole vocabulary first. Of equal logits the first wins, as
+there. The KV cache is cleared before each prompt and found
 empty, or the sample fails.
 """
 
