@@ -7,6 +7,7 @@ vision encoder that nothing can load (transformers.js). Both caches grow by conc
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,9 +15,28 @@ import numpy as np
 import onnx
 from onnx import TensorProto, helper, numpy_helper
 
+from harness.run.protocol import Settings
+from harness.run.runtimes import settings_for
+from harness.run.runtimes.onnx import Onnx
+
 LAYERS, HIDDEN, HEADS, KV_HEADS, HEAD_SIZE, FFN, VOCABULARY, WINDOW = 2, 32, 4, 2, 8, 64, 97, 64
 EPSILON, THETA = 1e-5, 10000.0
 END = 3
+
+SETTINGS = settings_for("onnx", "cpu", threads=1, context=64)
+
+
+def asked(**changes: Any) -> Settings:
+    """SETTINGS but for these, ONNX Runtime's own among them."""
+    common = {name: changes.pop(name) for name in ("threads", "context") if name in changes}
+    return replace(SETTINGS, **common, options=SETTINGS.options | changes)
+
+
+def runtime(folder: Path, **changes: Any) -> Onnx:
+    found = Onnx()
+    found.load(str(folder), asked(**changes))
+    found.create_context()
+    return found
 
 
 def transformers_model(seed: int = 1) -> Any:
