@@ -132,6 +132,10 @@ class ItemData(Row):
     prompt_start: list[int] = []
     prompt_ids_sha256: Sha256 | None = None
     """Of the token ids as a JSON list. Null: written before runtimes were compared."""
+    image_tokens: int | None = None
+    """How many of the prompt's tokens stand for images. Null: written before there were any."""
+    image_seconds: float | None = None
+    """From pixels to embeddings. Null: no image."""
     evaluated_tokens: int
     new_tokens: int
     stopped: Literal["end", "length"]

@@ -6,11 +6,12 @@ import os
 import signal
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any, NoReturn
 
+from harness.run.images import Pixels
 from harness.run.protocol import Channel, Request, Settings
-from harness.run.runtimes import Answer, ArtifactRefused
+from harness.run.runtimes import Answer, ArtifactRefused, Seen
 
 MIB = 1 << 20
 VOCABULARY = 1000
@@ -36,11 +37,11 @@ class Honest:
         return VOCABULARY
 
     def evaluate(
-        self, prompt: list[int], new_tokens: int, *, stop_at_end: bool, top: int = 0
+        self, prompt: list[int] | Seen, new_tokens: int, *, stop_at_end: bool, top: int = 0
     ) -> Answer:
         return Answer(
             tokens=[ord("x")] * new_tokens,
-            evaluated_tokens=len(prompt),
+            evaluated_tokens=len(prompt.ids if isinstance(prompt, Seen) else prompt),
             prefill_seconds=0.001,
             first_token_seconds=0.002,
             token_seconds=[0.001] * (new_tokens - 1),
@@ -49,6 +50,9 @@ class Honest:
 
     def tokenize(self, text: str) -> list[int]:
         return list(text.encode())
+
+    def see(self, text: str, images: Sequence[Pixels]) -> Seen:
+        return Seen([*self.tokenize(text), *[0] * len(images)], len(images), images)
 
     def detokenize(self, tokens: list[int]) -> str:
         return bytes(tokens).decode("utf-8", "replace")

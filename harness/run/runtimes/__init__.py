@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from harness.run.protocol import Option, Settings
+
+if TYPE_CHECKING:
+    from harness.run.images import Pixels
 
 
 @dataclass(frozen=True)
@@ -97,6 +100,9 @@ class Answer:
     stopped: str
     first_logprobs: list[tuple[int, float]] = field(default_factory=list)
     """The likeliest first tokens and their log-probabilities, as many as were asked for."""
+    image_seconds: float | None = None
+    """From pixels to embeddings, all images; None where there was none. Before the prefill, and
+    so part of `first_token_seconds`, not of `prefill_seconds`."""
 
     def timing(self) -> dict[str, Any]:
         """As `harness.run.records.Repeat`."""
@@ -106,6 +112,19 @@ class Answer:
             "first_token_seconds": self.first_token_seconds,
             "token_seconds": self.token_seconds,
         }
+
+
+@dataclass(frozen=True)
+class Seen:
+    """A prompt with images, ready for the runtime that made it.
+
+    `ids` has the image's placeholder once for each of the `image_tokens` that an image takes, so
+    that the ids of two runtimes compare. `images` is the runtime's own form of them.
+    """
+
+    ids: list[int]
+    image_tokens: int
+    images: Any
 
 
 class Runtime(Protocol):
@@ -124,7 +143,7 @@ class Runtime(Protocol):
     def vocabulary(self) -> int: ...
 
     def evaluate(
-        self, prompt: list[int], new_tokens: int, *, stop_at_end: bool, top: int = 0
+        self, prompt: list[int] | Seen, new_tokens: int, *, stop_at_end: bool, top: int = 0
     ) -> Answer:
         """Forgets everything, evaluates `prompt`, samples greedily up to `new_tokens`.
 
@@ -134,6 +153,14 @@ class Runtime(Protocol):
 
     def tokenize(self, text: str) -> list[int]:
         """Ids of a rendered prompt: special tokens are recognised, none is added."""
+        ...
+
+    def see(self, text: str, images: Sequence[Pixels]) -> Seen:
+        """A rendered prompt whose template left a mark for each image, in order.
+
+        Preprocessing happens here and is not timed. Refuses where the artifact has no vision part,
+        where marks and images differ in number, and what the model's processor cannot take.
+        """
         ...
 
     def detokenize(self, tokens: list[int]) -> str:
@@ -149,6 +176,9 @@ class Runtime(Protocol):
 
 class ArtifactRefused(Exception):
     """The runtime can't use the artifact; the message is the runtime's own."""
+
+
+NO_VISION = "the artifact has no vision part that this runtime can use"
 
 
 def fixed_prompt(length: int, vocabulary: int) -> list[int]:

@@ -12,15 +12,19 @@ from __future__ import annotations
 import ctypes
 import re
 import time
+from collections.abc import Sequence
 from itertools import pairwise
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import llama_cpp as api
 import numpy as np
 
 from harness.run.protocol import Settings
-from harness.run.runtimes import Answer, ArtifactRefused
+from harness.run.runtimes import NO_VISION, Answer, ArtifactRefused, Seen
 from harness.run.runtimes.logits import likeliest
+
+if TYPE_CHECKING:
+    from harness.run.images import Pixels
 
 _MIB = 1 << 20
 Logits = np.ndarray[tuple[int], np.dtype[np.float32]]
@@ -71,7 +75,7 @@ class LlamaCpp:
         self._memory = api.llama_get_memory(context)
 
     def evaluate(
-        self, prompt: list[int], new_tokens: int, *, stop_at_end: bool, top: int = 0
+        self, prompt: list[int] | Seen, new_tokens: int, *, stop_at_end: bool, top: int = 0
     ) -> Answer:
         self._forget()
         arrays, next_token = self._batches(prompt), (api.llama_token * 1)()
@@ -103,7 +107,7 @@ class LlamaCpp:
         self._went_well(status, logits)
         return Answer(
             tokens=tokens,
-            evaluated_tokens=self._evaluated(len(prompt), len(tokens)),
+            evaluated_tokens=self._evaluated(sum(map(len, arrays)), len(tokens)),
             prefill_seconds=prefilled - start,
             first_token_seconds=stamps[0] - start,
             token_seconds=[after - before for before, after in pairwise(stamps)],
@@ -111,7 +115,9 @@ class LlamaCpp:
             first_logprobs=first,
         )
 
-    def _batches(self, prompt: list[int]) -> list[ctypes.Array[ctypes.c_int32]]:
+    def _batches(self, prompt: list[int] | Seen) -> list[ctypes.Array[ctypes.c_int32]]:
+        if isinstance(prompt, Seen):
+            raise ArtifactRefused(NO_VISION)
         size = int(self._settings.options["batch"])
         parts = [prompt[start : start + size] for start in range(0, len(prompt), size)]
         return [(api.llama_token * len(part))(*part) for part in parts]
@@ -186,6 +192,9 @@ class LlamaCpp:
         if count < 0:
             raise RuntimeError(f"llama_tokenize needs room for {-count} tokens, not {room}")
         return list(array[:count])
+
+    def see(self, text: str, images: Sequence[Pixels]) -> Seen:
+        raise ArtifactRefused(NO_VISION)
 
     def detokenize(self, tokens: list[int]) -> str:
         pieces = bytearray()

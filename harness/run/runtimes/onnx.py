@@ -13,20 +13,23 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from itertools import pairwise
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 os.environ["ORT_DISABLE_TELEMETRY"] = "1"  # read on import: else it keeps and sends an identifier
 
 import onnxruntime as api
 
 from harness.run.protocol import Settings
-from harness.run.runtimes import Answer, ArtifactRefused, onnx_graph
+from harness.run.runtimes import NO_VISION, Answer, ArtifactRefused, Seen, onnx_graph
 from harness.run.runtimes.logits import likeliest
 from harness.run.runtimes.onnx_call import Buffers, Cache, Call, Chain, Sessions
 from harness.run.runtimes.onnx_folder import Folder
+
+if TYPE_CHECKING:
+    from harness.run.images import Pixels
 
 PROVIDERS = {"cpu": ("CPUExecutionProvider", "cpu")}
 """By device: ONNX Runtime's names of who executes and of where the memory is. Only the CPU's was
@@ -91,8 +94,10 @@ class Onnx:
         self._cache: Cache = kind(self._sessions, self._graph.cache, context)
 
     def evaluate(
-        self, prompt: list[int], new_tokens: int, *, stop_at_end: bool, top: int = 0
+        self, prompt: list[int] | Seen, new_tokens: int, *, stop_at_end: bool, top: int = 0
     ) -> Answer:
+        if isinstance(prompt, Seen):
+            raise ArtifactRefused(NO_VISION)
         before, last = len(prompt), len(prompt) + new_tokens - 1
         if last > self._settings.context:
             raise ArtifactRefused(f"{last} tokens; the context has {self._settings.context}")
@@ -152,6 +157,9 @@ class Onnx:
 
     def tokenize(self, text: str) -> list[int]:
         return list(self._folder.tokenizer.encode(text, add_special_tokens=False).ids)
+
+    def see(self, text: str, images: Sequence[Pixels]) -> Seen:
+        raise ArtifactRefused(NO_VISION)
 
     def detokenize(self, tokens: list[int]) -> str:
         return str(self._folder.tokenizer.decode(tokens, skip_special_tokens=False))

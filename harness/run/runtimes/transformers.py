@@ -15,16 +15,17 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from itertools import pairwise
 from math import prod
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 import transformers
-from tokenizers.pre_tokenizers import ByteLevel, Digits, Sequence
+from tokenizers import pre_tokenizers
+from tokenizers.pre_tokenizers import ByteLevel, Digits
 from transformers import (
     AutoModelForCausalLM,
     AutoTokenizer,
@@ -36,12 +37,17 @@ from transformers.integrations.gguf import read_gguf_metadata
 from transformers.integrations.gguf.gguf_tokenizer_mapping import GGUF_PRE_TOKENIZER_SPLITS
 
 from harness.run.protocol import Settings
-from harness.run.runtimes import Answer, ArtifactRefused
+from harness.run.runtimes import NO_VISION, Answer, ArtifactRefused, Seen
 from harness.run.runtimes.logits import likeliest
+
+if TYPE_CHECKING:
+    from harness.run.images import Pixels
 
 _REASON_CHARACTERS = 300
 _SPLITS: dict[str, Callable[[], Any]] = {
-    "smollm": lambda: Sequence([Digits(individual_digits=True), ByteLevel(add_prefix_space=False)])
+    "smollm": lambda: pre_tokenizers.Sequence(
+        [Digits(individual_digits=True), ByteLevel(add_prefix_space=False)]
+    )
 }
 """How text is split before it is tokenised, by the name a GGUF file has for it, where the library
 does not know the name and would split as GPT-2."""
@@ -164,8 +170,10 @@ class Transformers:
         return last
 
     def evaluate(
-        self, prompt: list[int], new_tokens: int, *, stop_at_end: bool, top: int = 0
+        self, prompt: list[int] | Seen, new_tokens: int, *, stop_at_end: bool, top: int = 0
     ) -> Answer:
+        if isinstance(prompt, Seen):
+            raise ArtifactRefused(NO_VISION)
         if len(prompt) > self._settings.context:
             raise ArtifactRefused(f"{len(prompt)} tokens in a context of {self._settings.context}")
         self._cache = cache = self._new_cache()
@@ -247,6 +255,9 @@ class Transformers:
 
     def tokenize(self, text: str) -> list[int]:
         return list(self._need_tokenizer().encode(text, add_special_tokens=False))
+
+    def see(self, text: str, images: Sequence[Pixels]) -> Seen:
+        raise ArtifactRefused(NO_VISION)
 
     def detokenize(self, tokens: list[int]) -> str:
         return str(self._need_tokenizer().decode(tokens, clean_up_tokenization_spaces=False))

@@ -8,7 +8,7 @@ from __future__ import annotations
 import hashlib
 import importlib
 import json
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol, cast
 
@@ -22,16 +22,25 @@ KINDS = {"tool_calls": "harness.run.tasks.tool_calls"}
 class Item:
     """One question: what the model is told (`messages`) and what its scorer knows (`payload`).
 
-    Both hold only what JSON can hold.
+    Both hold only what JSON can hold. `images` are encoded files, in the order of the messages'
+    `{"type": "image"}` parts.
     """
 
     id: str
-    messages: list[dict[str, str]]
+    messages: list[dict[str, Any]]
     payload: dict[str, Any]
+    images: tuple[bytes, ...] = ()
 
     def digest(self) -> str:
         """The sha256 of the whole item: equal digests are the same question and the same answer."""
-        return hashlib.sha256(json.dumps(asdict(self), sort_keys=True).encode()).hexdigest()
+        parts: dict[str, Any] = {
+            "id": self.id,
+            "messages": self.messages,
+            "payload": self.payload,
+        }
+        if self.images:  # items without any keep the digests that stored records have
+            parts["images"] = [hashlib.sha256(image).hexdigest() for image in self.images]
+        return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,7 @@ from typing import Any
 from harness.ask import tasks
 from harness.run.chat_template import render
 from harness.run.protocol import Channel, Request
-from harness.run.runtimes import Runtime
+from harness.run.runtimes import Runtime, Seen
 from harness.run.tasks import Item, TaskKind, kind
 from harness.run.workloads import make_runtime
 
@@ -39,8 +39,10 @@ def _answer(
     runtime: Runtime, task: tasks.Task, task_kind: TaskKind, template: str, item: Item
 ) -> dict[str, Any]:
     prompt = render(template, item.messages)
-    ids = runtime.tokenize(prompt)
-    answer = runtime.evaluate(ids, task.max_new_tokens, stop_at_end=True, top=_TOP)
+    seen = _see(runtime, prompt, item)
+    ids = seen.ids
+    asked = seen if item.images else ids
+    answer = runtime.evaluate(asked, task.max_new_tokens, stop_at_end=True, top=_TOP)
     said = answer.tokens[:-1] if answer.stopped == "end" else answer.tokens
     output = runtime.detokenize(said)
     score = task_kind.score(item, output)
@@ -50,6 +52,8 @@ def _answer(
         "item_sha256": item.digest(),
         "prompt_sha256": _sha256(prompt),
         "prompt_tokens": len(ids),
+        "image_tokens": seen.image_tokens,
+        "image_seconds": answer.image_seconds,
         "prompt_start": ids[:_START],
         "prompt_ids_sha256": _sha256(json.dumps(ids)),
         "evaluated_tokens": answer.evaluated_tokens,
@@ -61,6 +65,15 @@ def _answer(
         "correct": score.correct,
         "detail": score.detail,
     }
+
+
+def _see(runtime: Runtime, prompt: str, item: Item) -> Seen:
+    if not item.images:
+        return Seen(runtime.tokenize(prompt), 0, None)
+    from harness.run.images import decode
+
+    pixels = [decode(data, f"{at} of {item.id}") for at, data in enumerate(item.images, 1)]
+    return runtime.see(prompt, pixels)
 
 
 def _sha256(text: str) -> str:
