@@ -6,7 +6,14 @@ import re
 from pathlib import Path, PurePosixPath
 from typing import Annotated, Literal
 
-from pydantic import Field, PositiveInt, RootModel, field_validator, model_validator
+from pydantic import (
+    AfterValidator,
+    Field,
+    PositiveInt,
+    RootModel,
+    field_validator,
+    model_validator,
+)
 
 from harness import home
 from harness.ask import yaml_file
@@ -66,31 +73,40 @@ _TOKENIZERS = (
 )
 
 
+def _inside(name: str) -> str:
+    """A relative path that leads nowhere else."""
+    path = PurePosixPath(name)
+    if path.is_absolute() or ".." in path.parts or set(name) & set("\\:") or not path.name:
+        raise ValueError(f"'{name}' is no path inside a repository")
+    return name
+
+
+def _is_data(name: str) -> str:
+    """No file that could run code may even be listed."""
+    path = PurePosixPath(name)
+    if path.suffix.lower() in _PICKLES:
+        raise ValueError(
+            f"'{name}' is refused: a pickle can run code when it is loaded; "
+            "name safetensors, GGUF or ONNX files"
+        )
+    if not _DATA.search(path.name) and path.name not in _TOKENIZERS:
+        raise ValueError(
+            f"'{name}' is refused: only safetensors, GGUF and ONNX files, .json, .jinja and "
+            f"{', '.join(_TOKENIZERS)} are fetched, never code"
+        )
+    return name
+
+
+Inside = Annotated[str, AfterValidator(_inside)]
+DataFile = Annotated[Inside, AfterValidator(_is_data)]
+
+
 class HubFile(Row):
     """A file of a repository, by its path there. Null is what nobody has looked up yet."""
 
-    name: str
+    name: DataFile
     sha256: Sha256 | None
     bytes: PositiveInt | None
-
-    @field_validator("name")
-    @classmethod
-    def _is_data(cls, name: str) -> str:
-        """No file that could run code may even be listed."""
-        path = PurePosixPath(name)
-        if path.is_absolute() or ".." in path.parts or set(name) & set("\\:") or not path.name:
-            raise ValueError(f"'{name}' is no path inside a repository")
-        if path.suffix.lower() in _PICKLES:
-            raise ValueError(
-                f"'{name}' is refused: a pickle can run code when it is loaded; "
-                "name safetensors, GGUF or ONNX files"
-            )
-        if not _DATA.search(path.name) and path.name not in _TOKENIZERS:
-            raise ValueError(
-                f"'{name}' is refused: only safetensors, GGUF and ONNX files, .json, .jinja and "
-                f"{', '.join(_TOKENIZERS)} are fetched, never code"
-            )
-        return name
 
 
 class HubSource(Row):
@@ -115,6 +131,19 @@ class HubSource(Row):
         if repeated := {name for name in names if names.count(name) > 1}:
             raise ValueError(f"listed twice: {', '.join(sorted(repeated))}")
         return files
+
+
+class BundledSource(Row):
+    """A folder of this repository: some of its files, which `sha256` covers all together.
+
+    It is the sha256 of the text which sha256sum prints for them, sorted by name.
+    """
+
+    kind: Literal["bundled"]
+    folder: Inside
+    files: list[DataFile] = Field(min_length=1)
+    sha256: Sha256
+    bytes: PositiveInt
 
 
 class SyntheticSource(Row):
@@ -153,7 +182,7 @@ class Artifact(Row):
     format: Format
     quantisation: str
     source: Annotated[
-        PypiSource | PypiPartsSource | HubSource | SyntheticSource | ExportSource,
+        PypiSource | PypiPartsSource | HubSource | BundledSource | SyntheticSource | ExportSource,
         Field(discriminator="kind"),
     ]
 

@@ -28,6 +28,7 @@ __all__ = [
 ]
 
 SOURCES = {
+    "bundled": "harness.prepare.bundled",
     "export": "harness.prepare.export",
     "hub": "harness.prepare.hub",
     "pypi": "harness.prepare.pypi",

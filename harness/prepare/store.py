@@ -22,7 +22,7 @@ import uuid
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 from harness import home
 from harness.ask.yaml_file import Row
@@ -86,9 +86,14 @@ class _Record(Row):
         size = sum(file.bytes for file in self.files)
         if [file.name for file in self.files] == [""]:
             return Prepared(path, self.files[0].sha256, size, self.revision)
-        listing = "".join(f"{file.sha256}  {file.name}\n" for file in self.files)
-        digest = hashlib.sha256(listing.encode()).hexdigest()
+        digest = folder_sha256({file.name: file.sha256 for file in self.files})
         return Prepared(path, digest, size, self.revision)
+
+
+def folder_sha256(sha256: Mapping[str, str]) -> str:
+    """The digest of a folder, from those of its files by name."""
+    listing = "".join(f"{sha256[name]}  {name}\n" for name in sorted(sha256, key=PurePosixPath))
+    return hashlib.sha256(listing.encode()).hexdigest()
 
 
 def folder(*names: str) -> Path:
