@@ -1,3 +1,5 @@
+"""The parser of SmolLM2's format, whose rules the other JSON formats share."""
+
 from __future__ import annotations
 
 import json
@@ -9,7 +11,8 @@ from hypothesis import strategies as st
 
 from harness.errors import UnknownName
 from harness.run.tasks import tool_call_parsers
-from harness.run.tasks.tool_call_parsers import Call, Parsed, tool_call_json
+from harness.run.tasks.tool_call_parsers import Call, Parsed
+from harness.run.tasks.tool_call_parsers.json_calls import tool_call_json
 
 F = '{"name": "f", "arguments": {"a": 1}}'
 G = '{"name": "g", "arguments": {}}'
