@@ -18,6 +18,7 @@ COMMANDS = {
     "prepare": "fetch or write a model's artifacts",
     "run": "measure one cell",
     "judge": "stored runs to verdicts",
+    "check": "whether stored records hold together",
     "publish": "verdicts to pages with their evidence",
     "compare": "two runs, paired where possible",
     "claims": "list the claims and their rules",

@@ -12,6 +12,7 @@ import yaml
 
 from harness.ask.claims import Claim
 from harness.ask.models import Artifact
+from harness.check import schema
 from harness.cli import COMMANDS, main
 from harness.judge.verdicts import Outcome
 
@@ -31,6 +32,12 @@ def test_reference_is_what_the_code_says() -> None:
     written = (ROOT / "docs" / "reference.md").read_text(encoding="utf-8")
     generated = runpy.run_path(str(ROOT / "scripts" / "reference"))["reference"]()
     assert written == generated, "stale: run scripts/reference"
+
+
+def test_schemas_are_what_the_code_says() -> None:
+    for name in schema.RECORDS:
+        written = (ROOT / "docs" / "schema" / f"{name}.schema.json").read_bytes()
+        assert written == schema.document(name), "stale: run scripts/reference"
 
 
 @pytest.mark.parametrize("command", _commands())

@@ -6,7 +6,10 @@ import hashlib
 import json
 from pathlib import Path
 
+import pytest
+
 from harness.ask import claims, models
+from harness.cli import main
 from harness.judge import judge
 from harness.judge.verdicts import Verdict
 from harness.run import store
@@ -35,6 +38,10 @@ def test_verdicts_follow_from_the_records_byte_for_byte() -> None:
     for verdict in judge.judge(RESULTS, claims.load(ROOT / "claims").values(), known):
         path = RESULTS / "verdicts" / verdict.claim.page / f"{verdict.claim.id}.json"
         assert path.read_bytes() == store.to_json(verdict), f"{path.name}: run harness judge"
+
+
+def test_every_record_passes_the_check(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["check", str(RESULTS)]) == 0, capsys.readouterr().out
 
 
 def test_every_figure_rests_on_evidence_that_is_here() -> None:

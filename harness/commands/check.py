@@ -1,0 +1,46 @@
+"""Whether records hold together: shape, digests, counts, dates, gates, and the verdict once more.
+
+Status 1 where one does not.
+"""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from harness.check.problems import Problem
+from harness.check.verdicts import Checker, records
+from harness.commands import listing
+from harness.commands.context import Context
+
+
+def arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "records",
+        nargs="+",
+        type=Path,
+        metavar="RECORD",
+        help="a verdict's file, a run's folder, or a folder such as results/",
+    )
+    parser.add_argument("--json", action="store_true")
+
+
+def run(options: argparse.Namespace) -> int:
+    context = Context()
+    checked: dict[Path, list[Problem]] = {}
+    for path in options.records:
+        results, verdicts, folders = records(path)
+        checker = Checker(results, context.claims, context.models)
+        checked |= {folder: checker.run(folder) for folder in folders}
+        checked |= {verdict: checker.verdict(verdict) for verdict in verdicts}
+    failed = sum(1 for problems in checked.values() if problems)
+    # A verdict repeats what is wrong with the runs it rests on.
+    told = dict.fromkeys(one for problems in checked.values() for one in problems)
+    if options.json:
+        problems = [vars(one) for one in told]
+        listing.as_json({"records": len(checked), "failed": failed, "problems": problems})
+    else:
+        for one in told:
+            print(one)
+        print(f"{len(checked)} records checked, {failed} failed")
+    return 1 if failed else 0
