@@ -39,6 +39,11 @@ class Applied(Row):
     """Bytes of each weight buffer, for instance CPU_Mapped and CPU_REPACK."""
     kv_bytes: int | None
     runtime_build: str
+    emulated: bool = False
+    """Whether another processor plays the device: its answers count, its speed and memory do not.
+
+    Records without this field are older than the first device that could be played.
+    """
 
 
 class Repeat(Row):
