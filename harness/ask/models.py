@@ -172,7 +172,7 @@ class ExportSource(Row):
 
     kind: Literal["export"]
     of: Origin
-    exporter: Literal["genai"]
+    exporter: Literal["genai", "torch"]
     weights: Weights
 
 

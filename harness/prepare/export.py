@@ -38,8 +38,14 @@ _EXPORTERS = {
         "harness.prepare.export_genai",
         ("onnxruntime-genai", "onnxruntime", "onnx-ir", "transformers", "torch", "gguf"),
         ("gguf",),
-        {"fp32": 4, "int4": 0.65},
-    )
+        {"fp32": 4, "int8": 1.15, "int4": 0.65},
+    ),
+    "torch": _Exporter(
+        "harness.prepare.export_torch",
+        ("onnxruntime", "onnx", "onnx-ir", "onnxscript", "transformers", "torch"),
+        ("safetensors",),
+        {"fp32": 4, "int8": 1.05, "int4": 0.65},
+    ),
 }
 
 _OFFLINE = {
@@ -76,7 +82,7 @@ def cost(model: Model, artifact: Artifact) -> Need:
     source, exporter = _of(artifact)
     origin = prepare.need(model, model.origin(source.of))
     weight = _FULL_BYTES + exporter.precisions[artifact.quantisation]
-    room = int(model.geometry.parameters() * weight) + _TEXTS_BYTES
+    room = int(_weights(model) * weight) + _TEXTS_BYTES
     whole = None if origin.disk_bytes is None else origin.disk_bytes + room
     return Need(present=False, download_bytes=origin.download_bytes, disk_bytes=whole)
 
@@ -119,9 +125,15 @@ def _version(distribution: str) -> str | None:
         return None
 
 
+def _weights(model: Model) -> int:
+    """Graphs have the embeddings twice where the model has them once: as table and as head."""
+    shape = model.geometry
+    return model.parameters() + (shape.vocabulary * shape.hidden if shape.tied else 0)
+
+
 def _memory(model: Model) -> int:
     """The most that an export takes: 1.8 GB was measured for 135 million weights at int4."""
-    return _COPIES * _FULL_BYTES * model.geometry.parameters() + _LIBRARIES_BYTES
+    return _COPIES * _FULL_BYTES * model.parameters() + _LIBRARIES_BYTES
 
 
 def _run(command: list[str], scratch: Path, what: str, progress: Progress) -> None:

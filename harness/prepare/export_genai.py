@@ -11,6 +11,8 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from harness.prepare.tool import refuse_network
+
 
 def main(origin: Path, target: Path, precision: str) -> None:
     weights = target.with_name("weights")
@@ -40,11 +42,6 @@ def _build(weights: Path, target: Path, precision: str) -> None:
     create_model(*request, **parse_extra_options(*request, ["prune_lm_head=true"]))
 
 
-def _no_network(event: str, arguments: tuple[Any, ...]) -> None:
-    if event == "socket.connect":
-        raise PermissionError(f"an export uses no network: {arguments[1]}")
-
-
 if __name__ == "__main__":
-    sys.addaudithook(_no_network)
+    sys.addaudithook(refuse_network)
     main(Path(sys.argv[1]), Path(sys.argv[2]), sys.argv[3])

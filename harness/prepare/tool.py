@@ -7,6 +7,7 @@ import subprocess
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 _BETWEEN_SECONDS = 0.2
 
@@ -37,3 +38,9 @@ def run(
             process.kill()
             raise
     return process.returncode, log.read_text(encoding="utf-8", errors="replace")
+
+
+def refuse_network(event: str, arguments: tuple[Any, ...]) -> None:
+    """For `sys.addaudithook`, in a program that has no business there."""
+    if event == "socket.connect":
+        raise PermissionError(f"an export uses no network: {arguments[1]}")

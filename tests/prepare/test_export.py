@@ -17,7 +17,7 @@ import pytest
 from harness.ask import models
 from harness.ask.models import Artifact, ExportSource, Model
 from harness.errors import BadFile, MissingError, NotEnough, UnknownName
-from harness.prepare import export, identity, need, prepare
+from harness.prepare import export, export_torch, identity, need, prepare
 
 EXPORTER = """
 import os, sys
@@ -153,11 +153,38 @@ def test_an_export_says_what_its_origin_is(model: Model) -> None:
         exported(model, of={"format": "onnx", "quantisation": "fp32"})
 
 
-def test_the_real_models_exports_are_real() -> None:
-    found = models.load()["smollm2-135m-instruct"]
+@pytest.mark.parametrize(
+    ("name", "origin"),
+    [("smollm2-135m-instruct", "sha256:b179c952"), ("smoke-vlm", "bundled:6c48d230")],
+)
+def test_the_real_models_exports_are_real(name: str, origin: str) -> None:
+    found = models.load()[name]
     artifacts = [one for one in found.artifacts if one.format == "onnx"]
-    assert [one.quantisation for one in artifacts] == ["fp32", "int4"]
+    assert [one.quantisation for one in artifacts] == ["fp32", "int8", "int4"]
     assert {one.weights for one in artifacts} == {"real"}
     facts = json.loads(identity(found, artifacts[0]).removeprefix("export:"))
-    assert facts["origin"].startswith("sha256:b179c952")
+    assert facts["origin"].startswith(origin)
     assert None not in facts["versions"].values()
+
+
+def test_a_vision_part_and_the_head_are_in_the_cost() -> None:
+    """Graphs in parts have tied embeddings twice."""
+    found = models.load()["smoke-vlm"]
+    asked = need(found, found.artifact("fp32", ("onnx",)))
+    written = 2_179_264 + 384 * 192
+    assert asked.present or asked.disk_bytes >= 8 * written
+
+
+def test_a_family_that_is_not_known(tmp_path: Path) -> None:
+    """Before anything is exported, with words that reach the user."""
+    from transformers import LlavaConfig, LlavaForConditionalGeneration
+
+    small = {"hidden_size": 32, "intermediate_size": 32, "num_hidden_layers": 1}
+    heads = {"num_attention_heads": 1, "vocab_size": 64}
+    config = LlavaConfig(
+        vision_config={"model_type": "siglip_vision_model", "image_size": 28, **small, **heads},
+        text_config={"model_type": "llama", **small, **heads},
+    )
+    LlavaForConditionalGeneration(config).save_pretrained(tmp_path / "llava")
+    with pytest.raises(SystemExit, match="llava is not idefics3 or smolvlm"):
+        export_torch.main(tmp_path / "llava", tmp_path / "out", "fp32")

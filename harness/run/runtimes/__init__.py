@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from itertools import pairwise
 from typing import TYPE_CHECKING, Any, Protocol
 
 from harness.run.protocol import Option, Settings
@@ -99,7 +98,6 @@ class Answer:
     first_token_seconds: float
     token_seconds: list[float]
     stopped: str
-    """"end", "length" or "stop", as `harness.run.records.Turn` has it."""
     first_logprobs: list[tuple[int, float]] = field(default_factory=list)
     """The likeliest first tokens and their log-probabilities, as many as were asked for."""
     image_seconds: float | None = None
@@ -129,11 +127,6 @@ class Seen:
     images: Any
 
 
-Prompt = list[int] | Seen
-Stop = Callable[[list[int]], bool] | None
-"""Whether to stop after these new tokens."""
-
-
 class Runtime(Protocol):
     """Lives in a worker. Load and context are apart so that each can be timed and weighed.
 
@@ -150,12 +143,11 @@ class Runtime(Protocol):
     def vocabulary(self) -> int: ...
 
     def evaluate(
-        self, prompt: Prompt, new_tokens: int, *, stop_at_end: bool, top: int = 0, stop: Stop = None
+        self, prompt: list[int] | Seen, new_tokens: int, *, stop_at_end: bool, top: int = 0
     ) -> Answer:
         """Forgets everything, evaluates `prompt`, samples greedily up to `new_tokens`.
 
-        `top`: how many of the likeliest first tokens to tell. It and `stop` cost time, and are
-        left out where anything is timed.
+        `top`: how many of the likeliest first tokens to tell; none where anything is timed.
         """
         ...
 
@@ -184,20 +176,6 @@ class Runtime(Protocol):
 
 class ArtifactRefused(Exception):
     """The runtime can't use the artifact; the message is the runtime's own."""
-
-
-def stopped(ended: bool, cut: bool) -> str:
-    """What ended an answer: the model itself goes before whoever listens, both before the limit."""
-    return "end" if ended else "stop" if cut else "length"
-
-
-def times(start: float, prefilled: float, stamps: list[float]) -> dict[str, Any]:
-    """The timing of an answer whose tokens came at `stamps`."""
-    return {
-        "prefill_seconds": prefilled - start,
-        "first_token_seconds": stamps[0] - start,
-        "token_seconds": [after - before for before, after in pairwise(stamps)],
-    }
 
 
 NO_VISION = "the artifact has no vision part that this runtime can use"

@@ -2,7 +2,8 @@
 
 Three layouts, told apart by what goes in and comes out: a decoder whose attention writes its cache
 in place (onnxruntime-genai), one whose cache grows by concatenation (optimum), and an embedder
-beside a decoder of either kind (transformers.js).
+beside a decoder of either kind (transformers.js), where a vision encoder may lie beside them too.
+It is loaded only if its images' processor is known here.
 
 Sampling is greedy: NumPy's argmax over the logits where ONNX Runtime wrote them; of equal ones the
 first wins. What the weights take in memory is not given: ONNX Runtime does not say. No custom
@@ -13,7 +14,10 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
+from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -22,20 +26,11 @@ os.environ["ORT_DISABLE_TELEMETRY"] = "1"  # read on import: else it keeps and s
 import onnxruntime as api
 
 from harness.run.protocol import Settings
-from harness.run.runtimes import (
-    NO_VISION,
-    Answer,
-    ArtifactRefused,
-    Prompt,
-    Seen,
-    Stop,
-    onnx_graph,
-    stopped,
-    times,
-)
+from harness.run.runtimes import NO_VISION, Answer, ArtifactRefused, Seen, onnx_graph
 from harness.run.runtimes.logits import likeliest
 from harness.run.runtimes.onnx_call import Buffers, Cache, Call, Chain, Sessions
 from harness.run.runtimes.onnx_folder import Folder
+from harness.run.runtimes.onnx_vision import Sight, Vision
 
 if TYPE_CHECKING:
     from harness.run.images import Pixels
@@ -74,6 +69,19 @@ class Onnx:
             PROVIDERS[settings.device][1],
             self._folder.head_size,
         )
+        self._vision: Vision | None = None
+        self._no_vision = NO_VISION
+        if parts.vision:
+            self._load_vision(parts.vision.path)
+
+    def _load_vision(self, path: Path) -> None:
+        """Unless nothing could be shown to it."""
+        try:
+            processor = self._folder.processor()
+        except ArtifactRefused as error:  # text can still be answered
+            self._no_vision = str(error)
+        else:
+            self._vision = Vision(self._session(path), processor, self._folder)
 
     def _session(self, path: Path) -> api.InferenceSession:
         asked, options = self._settings.options, api.SessionOptions()
@@ -88,12 +96,10 @@ class Onnx:
         options.log_severity_level = _ERRORS_ONLY
         if provider != "CPUExecutionProvider":
             options.add_session_config_entry("session.disable_cpu_ep_fallback", "1")
-        try:
+        with _refusing(path.name):
             return api.InferenceSession(
                 str(path), options, [provider], enable_fallback=0, read_config_from_model=0
             )
-        except Exception as error:  # ONNX Runtime's own have no other base
-            raise ArtifactRefused(f"{path.name}: {error}") from error
 
     def create_context(self) -> None:
         context, window = self._settings.context, self._folder.window
@@ -103,40 +109,43 @@ class Onnx:
         self._cache: Cache = kind(self._sessions, self._graph.cache, context)
 
     def evaluate(
-        self, prompt: Prompt, new_tokens: int, *, stop_at_end: bool, top: int = 0, stop: Stop = None
+        self, prompt: list[int] | Seen, new_tokens: int, *, stop_at_end: bool, top: int = 0
     ) -> Answer:
-        if isinstance(prompt, Seen):
-            raise ArtifactRefused(NO_VISION)
-        before, last = len(prompt), len(prompt) + new_tokens - 1
+        ids = prompt.ids if isinstance(prompt, Seen) else prompt
+        sight = self._sight(prompt) if isinstance(prompt, Seen) else None
+        before, last = len(ids), len(ids) + new_tokens - 1
         if last > self._settings.context:
             raise ArtifactRefused(f"{last} tokens; the context has {self._settings.context}")
         self._cache.clear()
-        prefill = Call(self._sessions, self._cache, before, range(1))
+        sessions = replace(self._sessions, embedder=sight or self._sessions.embedder)
+        prefill = Call(sessions, self._cache, before, range(1))
         step = Call(self._sessions, self._cache, 1, range(before, last))
-        prefill.ids[0] = prompt
+        prefill.ids[0] = ids
         ends = self._folder.ends if stop_at_end else ()
         next_token, clock = step.ids[0], time.perf_counter
-        try:
+        with _refusing(self._graph.path.name):
             start = clock()
+            if sight:
+                sight.look()
+            seen = clock()
             logits = prefill.run(0)
             prefilled = clock()
             tokens, stamps = [int(logits.argmax())], [clock()]
-            cut = bool(stop and stop(tokens))
             for past in range(before, last):
-                if cut or tokens[-1] in ends:
+                if tokens[-1] in ends:
                     break
                 next_token[0] = tokens[-1]
                 tokens.append(int(step.run(past).argmax()))
                 stamps.append(clock())
-                cut = bool(stop and stop(tokens))
-        except Exception as error:  # ONNX Runtime's own have no other base
-            raise ArtifactRefused(f"{self._graph.path.name}: {error}") from error
         return Answer(
             tokens=tokens,
             evaluated_tokens=self._cache.filled() - len(tokens) + 1,
-            **times(start, prefilled, stamps),
-            stopped=stopped(tokens[-1] in ends, cut),
+            prefill_seconds=prefilled - seen,
+            first_token_seconds=stamps[0] - start,
+            token_seconds=[after - before for before, after in pairwise(stamps)],
+            stopped="end" if tokens[-1] in ends else "length",
             first_logprobs=likeliest(logits, top),
+            image_seconds=seen - start if sight else None,
         )
 
     def applied(self) -> dict[str, Any]:
@@ -168,7 +177,15 @@ class Onnx:
         return list(self._folder.tokenizer.encode(text, add_special_tokens=False).ids)
 
     def see(self, text: str, images: Sequence[Pixels]) -> Seen:
-        raise ArtifactRefused(NO_VISION)
+        return self._need_vision().see(text, images)
+
+    def _sight(self, prompt: Seen) -> Sight:
+        return self._need_vision().sight(self._sessions.embedder, prompt)
+
+    def _need_vision(self) -> Vision:
+        if self._vision is None:
+            raise ArtifactRefused(self._no_vision)
+        return self._vision
 
     def detokenize(self, tokens: list[int]) -> str:
         return str(self._folder.tokenizer.decode(tokens, skip_special_tokens=False))
@@ -178,6 +195,17 @@ class Onnx:
 
     def header(self) -> dict[str, Any]:
         return {"context_window": self._folder.window} if self._folder.window else {}
+
+
+@contextmanager
+def _refusing(name: str) -> Iterator[None]:
+    """Turns what goes wrong with the graph `name` into a refusal."""
+    try:
+        yield
+    except ArtifactRefused:
+        raise
+    except Exception as error:  # ONNX Runtime's own have no other base
+        raise ArtifactRefused(f"{name}: {error}") from error
 
 
 def _key(table: Mapping[str, Any], value: Any) -> str:

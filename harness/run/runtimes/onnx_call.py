@@ -28,11 +28,12 @@ _BATCH, _HEADS, _TOKENS, _SIZE = range(4)  # the axes of a tensor of the cache
 class Sessions:
     """What runs a model: `memory` is ONNX Runtime's name of where the device's memory is.
 
-    `head_size`: as the configuration has it, for graphs that leave it open.
+    `head_size`: as the configuration has it, for graphs that leave it open. `embedder`: a session,
+    or what stands for one.
     """
 
     decoder: api.InferenceSession
-    embedder: api.InferenceSession | None
+    embedder: Any
     memory: str
     head_size: int | None
 
@@ -156,7 +157,7 @@ class Call:
         if count > 1:
             self._decode.bind_output("logits", "cpu")
             return None
-        kind = _type(_find(self._sessions.decoder.get_outputs(), "logits"))
+        kind = type_of(_find(self._sessions.decoder.get_outputs(), "logits"))
         logits = np.zeros((1, 1, self._sessions.vocabulary), kind)
         self._decode.bind_ortvalue_output("logits", _value(logits))
         return logits
@@ -165,7 +166,7 @@ class Call:
         """The embedder writes where the decoder reads."""
         binding, (output,) = embedder.io_binding(), embedder.get_outputs()
         shape = [1, count, _fixed(output, -1)]
-        embeddings = _tensor(shape, _type(output), self._sessions.memory)
+        embeddings = _tensor(shape, type_of(output), self._sessions.memory)
         binding.bind_ortvalue_output(output.name, embeddings)
         self._decode.bind_ortvalue_input("inputs_embeds", embeddings)
         return binding
@@ -225,7 +226,7 @@ def _allocate(sessions: Sessions, past: str, tokens: int) -> api.OrtValue:
     wanted = _find(sessions.decoder.get_inputs(), past)
     size = sessions.head_size or _fixed(wanted, _SIZE)
     shape = [1, _fixed(wanted, _HEADS), tokens, size]
-    return _tensor(shape, _type(wanted), sessions.memory)
+    return _tensor(shape, type_of(wanted), sessions.memory)
 
 
 def _find(nodes: Iterable[api.NodeArg], name: str) -> api.NodeArg:
@@ -239,7 +240,8 @@ def _fixed(node: api.NodeArg, axis: int) -> int:
     return size
 
 
-def _type(node: api.NodeArg) -> np.dtype[Any]:
+def type_of(node: api.NodeArg) -> np.dtype[Any]:
+    """NumPy's name of a floating-point type. Raises ArtifactRefused for others."""
     if node.type not in _TYPES:
         raise ArtifactRefused(f"{node.name} is {node.type}, not {' or '.join(_TYPES)}")
     return _TYPES[node.type]

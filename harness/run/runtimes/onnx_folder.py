@@ -1,4 +1,4 @@
-"""What lies beside ONNX graphs: tokenizer, chat template, and the configurations' few facts."""
+"""What lies beside ONNX graphs: tokenizer, chat template, processor, the configurations' facts."""
 
 from __future__ import annotations
 
@@ -8,7 +8,8 @@ from typing import Any
 
 from tokenizers import Tokenizer
 
-from harness.run.runtimes import ArtifactRefused
+from harness.run.runtimes import NO_VISION, ArtifactRefused
+from harness.run.runtimes.idefics3 import Idefics3
 
 
 class Folder:
@@ -23,6 +24,9 @@ class Folder:
         self.ends = _ids(config) | _ids(genai) | _ids(_json(path / "generation_config.json"))
         self.chat_template = _chat_template(path)
         self._tokenizer = _tokenizer(path / "tokenizer.json")
+        self._processor = _json(path / "processor_config.json")
+        self._images = self._processor.get("image_processor")  # in a file of its own before 5.0
+        self._images = self._images or _json(path / "preprocessor_config.json")
 
     @property
     def tokenizer(self) -> Tokenizer:
@@ -30,6 +34,12 @@ class Folder:
         if self._tokenizer is None:
             raise ArtifactRefused("no tokenizer.json beside the ONNX graphs")
         return self._tokenizer
+
+    def processor(self) -> Idefics3:
+        """Raises ArtifactRefused where the images' processor is another, or is not configured."""
+        if not self._images:
+            raise ArtifactRefused(f"{NO_VISION}: no preprocessor_config.json")
+        return Idefics3(self._images, self._processor.get("image_seq_len", 169))
 
 
 def _tokenizer(path: Path) -> Tokenizer | None:

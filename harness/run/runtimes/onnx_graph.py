@@ -1,7 +1,7 @@
 """What an ONNX file says of itself, without being loaded: inputs, outputs, how its cache is kept.
 
 Of the protobuf only the fields that matter are read and weights are passed over, so that a graph
-which is not run, such as a vision encoder, costs nothing. Nothing is checked beyond that: ONNX
+which is not run costs nothing. Nothing is checked beyond that: ONNX
 Runtime does it, when it loads the graph.
 """
 
@@ -51,13 +51,23 @@ class Graph:
         """From tokens alone to embeddings."""
         return self.inputs == {"input_ids"} and len(self.outputs) == 1
 
+    @property
+    def sees(self) -> bool:
+        """From pixels, and a mask of those that count, to features in a token's place."""
+        extra = self.inputs - {"pixel_values", "pixel_attention_mask"}
+        return "pixel_values" in self.inputs and not extra and self.outputs == {"image_features"}
+
 
 @dataclass(frozen=True)
 class Parts:
-    """The text part of an artifact: a decoder and, where that takes no tokens, what embeds them."""
+    """A decoder, what embeds tokens where it takes none, and what embeds images where there is one.
+
+    A decoder that takes tokens has no place for an image's features.
+    """
 
     decoder: Graph
     embedder: Graph | None
+    vision: Graph | None
 
 
 def find(folder: Path) -> Parts:
@@ -65,8 +75,10 @@ def find(folder: Path) -> Parts:
     graphs = [read(path) for path in sorted(folder.rglob("*.onnx"))]
     decoder = _only([graph for graph in graphs if graph.decodes], "decoder", graphs)
     if "input_ids" in decoder.inputs:
-        return Parts(decoder, None)
-    return Parts(decoder, _only([graph for graph in graphs if graph.embeds], "embedder", graphs))
+        return Parts(decoder, None, None)
+    embedder = _only([graph for graph in graphs if graph.embeds], "embedder", graphs)
+    seeing = [graph for graph in graphs if graph.sees]
+    return Parts(decoder, embedder, _only(seeing, "vision encoder", graphs) if seeing else None)
 
 
 def _only(found: list[Graph], what: str, all_: list[Graph]) -> Graph:
