@@ -5,8 +5,9 @@ from __future__ import annotations
 import hashlib
 import json
 from pathlib import Path
+from typing import Annotated, Any, Literal
 
-from pydantic import Field, PositiveInt, model_validator
+from pydantic import Field, NonNegativeInt, PositiveInt, model_validator
 
 from harness import home
 from harness.ask import yaml_file
@@ -51,11 +52,22 @@ class Rows(Row):
         return sorted(ids, key=lambda id_: hashlib.sha256(f"{self.seed}:{id_}".encode()).digest())
 
 
-class Task(Row):
-    """One file of tasks/. `name` is the file's stem; `kind` and `parser` are names in registries.
+class ToolCalls(Row):
+    """`parser` is the name of what reads calls out of an answer."""
 
-    `prompt` is the system text, word for word, with its placeholders; `prompt_source` is where
-    it was published.
+    kind: Literal["tool_calls"]
+    parser: str
+
+
+Options = Annotated[ToolCalls, Field(discriminator="kind")]
+"""What one kind wants and others don't, one class per kind. A file does not repeat the kind."""
+
+
+class Task(Row):
+    """One file of tasks/. `name` is the file's stem, `kind` a name in a registry.
+
+    `prompt` is the published text, word for word, with its placeholders; `prompt_source` is where
+    it was published. `max_new_tokens` is 0 where nothing is generated.
     """
 
     name: str = ""
@@ -66,9 +78,16 @@ class Task(Row):
     rows: Rows
     prompt: str = Field(min_length=1)
     prompt_source: str
-    max_new_tokens: PositiveInt
-    parser: str
+    max_new_tokens: NonNegativeInt
+    options: Options
     citation: str
+
+    @model_validator(mode="before")
+    @classmethod
+    def _options_of_its_kind(cls, data: Any) -> Any:
+        if isinstance(data, dict) and isinstance(data.get("options"), dict):
+            return data | {"options": {"kind": data.get("kind"), **data["options"]}}
+        return data
 
     def version_hash(self) -> str:
         """The sha256 of everything in the file that could change a score.
@@ -76,14 +95,12 @@ class Task(Row):
         Not in it: the texts for readers, and how many rows are planned (a record carries its own
         n). The code that builds and scores items has a version of its own, in its kind's module.
         """
-        parts = {
-            "kind": self.kind,
+        parts = self.options.model_dump() | {
             "wheel": self.source.wheel_sha256,
             "members": self.source.members,
             "seed": self.rows.seed,
             "prompt": self.prompt,
             "max_new_tokens": self.max_new_tokens,
-            "parser": self.parser,
         }
         return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
 

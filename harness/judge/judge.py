@@ -30,6 +30,7 @@ from harness.metrics import METRICS
 from harness.plan.cells import Cell, cells_of
 from harness.run import store
 from harness.run.records import Run, Sample
+from harness.run.values import emulated
 
 ALPHA = 1 - statistics.LEVEL
 _DIGITS = 9
@@ -141,7 +142,8 @@ def _case(
     cells = [(one.run.cell, _planned(samples.of(one), rule)) for one in runs]
     reading = estimates.read(claim, rule, cells)
     failed = sum(_failed(samples.of(one), rule) for one in runs)
-    return Case(claim, rule, machine, runs, reading, failed, _problem(rule, runs))
+    problem = _problem(rule, runs) or _played(rule, [samples.of(one) for one in runs])
+    return Case(claim, rule, machine, runs, reading, failed, problem)
 
 
 def _failed(samples: Sequence[Sample], rule: Rule) -> int:
@@ -173,6 +175,13 @@ def _problem(rule: Rule, runs: Sequence[Stored]) -> str | None:
         if run.samples < rule.n and METRICS[rule.metric].comes_from not in ("facts", "panel"):
             return f"{run.samples} samples of the {rule.n} planned"
     return _apart(rule, [one.run for one in runs])
+
+
+def _played(rule: Rule, samples: Iterable[Sequence[Sample]]) -> str | None:
+    """An emulator gives a device's answers, at the speed and in the memory of another one."""
+    if METRICS[rule.metric].comes_from is None or not any(map(emulated, samples)):
+        return None
+    return "an emulated device says nothing of speed or memory"
 
 
 def _apart(rule: Rule, runs: Sequence[Run]) -> str | None:

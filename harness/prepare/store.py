@@ -24,10 +24,9 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 
-from harness import home
+from harness import home, lock
 from harness.ask.yaml_file import Row
 from harness.errors import BadFile, MissingError, NotEnough
-from harness.prepare import lock
 
 Progress = Callable[[str, int, int], None]
 """Called with what is being done, and the bytes done and in all; 0 in all means that it waits."""

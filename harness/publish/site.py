@@ -1,8 +1,8 @@
 """Writes the site: pages with their evidence, verdicts as JSON, and the raw records they rest on.
 
-A function of its inputs: no clock, no network, no script in what it writes. Whatever a page, a
-model or a record says is escaped text. Evidence is copied only if it has the digest its verdict
-names, and only if it is a kind of file that a browser does not run.
+A function of its inputs: no clock, no network, nothing that a browser runs in what it writes.
+Whatever a page, a model or a record says is escaped text. Evidence is copied only if it has the
+digest its verdict names, and only if it is a kind of file that a browser does not run.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from markupsafe import Markup
 from harness.ask.pages import Page
 from harness.errors import BadFile, UnknownName
 from harness.judge.verdicts import Evidence, Verdict, parse
-from harness.publish import folder, view, words
+from harness.publish import exports, folder, view, words
 from harness.run.records import Machine
 
 _TEMPLATES = Path(__file__).parent / "templates"
@@ -51,6 +51,7 @@ def publish(
         files[f"{shown.page.id}.html"] = _render(templates, "page.html", shown=shown)
     files["index.html"] = _render(templates, "index.html", pages=views, machines=machines)
     files["index.json"] = _index(verdicts, known)
+    files |= exports.files(verdicts)
     return folder.replace(out, files)
 
 

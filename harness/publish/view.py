@@ -12,6 +12,7 @@ from harness.ask.pages import Page
 from harness.judge.verdicts import Finding, Verdict
 from harness.metrics import METRICS, Metric
 from harness.publish import figures, marks, words
+from harness.publish.exports import claim_review
 from harness.publish.figures import Table
 from harness.publish.words import OUTCOMES, OutcomeWords
 from harness.run.records import Gate, Machine
@@ -92,6 +93,7 @@ class PageView:
     speeds: list[tuple[Table, Markup]]
     verbatim: bool | None
     source_href: str | None
+    reviews: Markup | None
 
     @property
     def claims(self) -> list[ClaimView]:
@@ -115,6 +117,7 @@ def page(found: Page, verdicts: list[Verdict], machines: dict[str, Machine]) -> 
         speeds=figures.speeds(verdicts, machines),
         verbatim=found.is_verbatim(),
         source_href=found.source if found.source.startswith(("https://", "http://")) else None,
+        reviews=claim_review.script(found, verdicts),
     )
 
 

@@ -19,7 +19,7 @@ from harness.run.records import (
     Sample,
     SpeedData,
 )
-from harness.run.values import value
+from harness.run.values import emulated, value
 from harness.statistics import ratio_of_pairs, slope_p
 
 STEAL = (0.01, 0.05)
@@ -51,6 +51,8 @@ def gates(
 def warnings(cell: Cell, samples: Sequence[Sample]) -> list[str]:
     """Reasons to doubt a run that do not make it invalid."""
     found = []
+    if emulated(samples):
+        found.append(f"{cell.device} is emulated here: only its answers are the device's own")
     for name, share, (doubtful, _) in (
         ("stolen CPU time", _worst(samples, "steal_share"), STEAL),
         ("CPU pressure", _worst(samples, "cpu_pressure_share"), PRESSURE),
@@ -136,7 +138,7 @@ def _evaluated(shape: Shape | None, samples: Sequence[Sample]) -> Gate:
     for sample in samples:
         data = sample.data
         if isinstance(data, ItemData):
-            pairs.add((data.prompt_tokens, data.evaluated_tokens))
+            pairs |= {(turn.prompt_tokens, turn.evaluated_tokens) for turn in (data, *data.later)}
         elif shape and isinstance(data, MemoryData):
             pairs.add((shape.prompt_tokens, data.evaluated_tokens))
         elif shape and isinstance(data, SpeedData):

@@ -39,6 +39,11 @@ class Applied(Row):
     """Bytes of each weight buffer, for instance CPU_Mapped and CPU_REPACK."""
     kv_bytes: int | None
     runtime_build: str
+    emulated: bool = False
+    """Whether another processor plays the device: its answers count, its speed and memory do not.
+
+    Records without this field are older than the first device that could be played.
+    """
 
 
 class Repeat(Row):
@@ -118,15 +123,9 @@ class MemoryData(Row):
     sampler: Sampler
 
 
-class ItemData(Row):
-    """One answered item of a task. `outcome` is derived from `output` and can be derived again."""
+class Turn(Row):
+    """One request to a model, and how its answer ended."""
 
-    kind: Literal["item"] = "item"
-    applied: Applied | None = None
-    template_sha256: Sha256 | None = None
-    """Both are given with the first item of each worker."""
-    item: str
-    item_sha256: Sha256
     prompt_sha256: Sha256
     prompt_tokens: int
     prompt_start: list[int] = []
@@ -138,9 +137,26 @@ class ItemData(Row):
     """From pixels to embeddings. Null: no image."""
     evaluated_tokens: int
     new_tokens: int
-    stopped: Literal["end", "length"]
+    stopped: Literal["end", "length", "stop"]
+    """By the model's own end, by the limit of the task, by a text at which the task stops."""
     first_logprobs: list[tuple[int, float]] = []
     """The likeliest first tokens, with their log-probabilities."""
+
+
+class ItemData(Turn):
+    """One answered item of a task. `outcome` is derived from `output` and can be derived again.
+
+    What it has of a turn is that of the first request. `later` are those after it, whose prompts
+    may hold what the model said before.
+    """
+
+    kind: Literal["item"] = "item"
+    applied: Applied | None = None
+    template_sha256: Sha256 | None = None
+    """Both are given with the first item of each worker."""
+    item: str
+    item_sha256: Sha256
+    later: list[Turn] = []
     output: str
     outcome: str
     correct: bool

@@ -15,6 +15,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
+from harness import lock
 from harness.ask.models import Model
 from harness.ask.tasks import Task
 from harness.errors import HarnessError, WorkerError
@@ -78,8 +79,14 @@ class Session:
     def run(self, planned: list[Planned]) -> list[str]:
         """Runs what is pending; returns what could not be run, with the reason.
 
-        A cell that fails ends as a run with failed samples; the others go on.
+        A cell that fails ends as a run with failed samples; the others go on. Of two sessions on
+        this machine's records one waits: they would write one journal and disturb each other.
         """
+        waiting = "waiting for another harness that measures here"
+        with lock.held(self._folder / ".lock", lambda: self.say(waiting, 0.0)):
+            return self._run(planned)
+
+    def _run(self, planned: list[Planned]) -> list[str]:
         problems = [f"{one.cell.name}: {one.problem}" for one in planned if one.problem]
         jobs: list[Job] = []
         for one in self.pending(planned):

@@ -5,7 +5,7 @@ A metric that a sample can't carry (too few tokens for a tail) is None.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from statistics import fmean
 
 from harness.run.records import LoadData, MemoryData, Sample, SpeedData
@@ -22,6 +22,12 @@ def value(metric: str, sample: Sample) -> float | None:
     if isinstance(data, MemoryData) and metric in _MEMORY:
         return _MEMORY[metric](data)
     return None
+
+
+def emulated(samples: Iterable[Sample]) -> bool:
+    """Whether any of them ran on a device that another processor plays."""
+    found = (getattr(sample.data, "applied", None) for sample in samples)
+    return any(applied.emulated for applied in found if applied)
 
 
 def _prefill_rate(data: SpeedData) -> float:

@@ -16,7 +16,10 @@ PAGES = pages.load(ROOT / "pages")
 FOUND = [page for page in PAGES.values() if not page.own]
 
 DIGESTS = {
+    "000": "1f74632395bfb8e1e243c888528947220e9fcea271045c602c6288bd4360267a",
+    "001": "fa310becb18336e09cc85d519344c37e6efbe2b7752052f01c01b96d374f28e3",
     "002": "660cf2b0c48bf3b7e76b49dc692342ac3574b808b0070d5c118ca53713578bb1",
+    "003": "4ef2590c2a148a35b611a4bba18d1187109bd00eba0c72bfdc61a9d0f96b35fb",
     "004": "d38d44848e9ca4f883a6ba2c7f5367eba278f62cfa0c6fd654a1c38f98428d5a",
 }
 """Of the pages' bytes as they were found, written down apart from the pages themselves."""

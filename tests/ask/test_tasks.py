@@ -34,7 +34,10 @@ def test_unknown_name_offers_the_nearest() -> None:
     [
         {"colour": "blue"},
         {"prompt": ""},
-        {"max_new_tokens": 0},
+        {"max_new_tokens": -1},
+        {"options": {}},
+        {"options": {"parser": "tool_call_json", "colour": "blue"}},
+        {"kind": "other"},
         {"rows": {"available": 10, "planned": 11, "seed": 1}},
     ],
     ids=lambda changes: next(iter(changes)),
@@ -42,6 +45,11 @@ def test_unknown_name_offers_the_nearest() -> None:
 def test_a_wrong_file_is_refused(tmp_path: Path, changes: dict[str, object]) -> None:
     with pytest.raises(BadFile, match=next(iter(changes))):
         write(tmp_path, **changes)
+
+
+def test_a_wrong_option_is_named_with_its_line(tmp_path: Path) -> None:
+    with pytest.raises(BadFile, match=r"mine.yaml:\d+: options.tool_calls.parser: Field required"):
+        write(tmp_path, options={})
 
 
 def test_the_published_prompt_is_word_for_word() -> None:
@@ -56,8 +64,7 @@ def test_the_published_prompt_is_word_for_word() -> None:
     ("change", "same"),
     [
         ({"prompt": "Other {{ tools }}"}, False),
-        ({"parser": "other"}, False),
-        ({"kind": "other"}, False),
+        ({"options": {"parser": "other"}}, False),
         ({"max_new_tokens": 7}, False),
         ({"rows": {"available": 400, "planned": 100, "seed": 2}}, False),
         ({"rows": {"available": 400, "planned": 50, "seed": 1}}, True),

@@ -140,6 +140,35 @@ def test_synthetic_weights_say_nothing_of_accuracy(tmp_path: Path) -> None:
     assert one(tmp_path).outcome == "supported"  # of speed they do
 
 
+@pytest.mark.parametrize("metric", ["decode_rate", "load_time", "anonymous_peak"])
+def test_an_emulated_device_says_nothing_of_speed_or_memory(tmp_path: Path, metric: str) -> None:
+    data = {"speed": records.speed(100), "load": records.load(1), "memory": records.memory(2048)}
+    needs: dict[str, Any] = {
+        "load_time": {"page_cache": "cold"},
+        "anonymous_peak": {"contexts": [2048]},
+    }
+    asked = records.claim(metric, ">=", 1e-9, 5, **needs.get(metric, {}))
+    (measured,) = cells_of(asked)
+    run_all(tmp_path, asked, [played(data[str(measured.workload)])] * 5)
+    verdict = one(tmp_path, asked)
+    assert (verdict.outcome, verdict.reason) == (
+        "inconclusive",
+        "an emulated device says nothing of speed or memory",
+    )
+
+
+def test_an_emulated_device_answers_as_the_real_one(tmp_path: Path) -> None:
+    first = played(records.item(True))
+    write(tmp_path, cell(SMALL), [first, *records.items(19, 0)])
+    assert one(tmp_path, SMALL).outcome == "supported"
+
+
+def played(data: Any) -> Any:
+    """As a run on a device that the processor plays leaves it."""
+    applied = records.applied().model_copy(update={"emulated": True})
+    return data.model_copy(update={"applied": applied})
+
+
 def test_a_pair_of_one_session_is_compared(tmp_path: Path) -> None:
     run_all(tmp_path, PAIR, FAST, SLOW)
     assert one(tmp_path, PAIR).outcome == "supported"

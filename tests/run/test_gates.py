@@ -266,6 +266,15 @@ def test_a_quiet_run_has_no_warnings() -> None:
     assert warnings(SPEED, arm(1, 1)) == []
 
 
+def test_an_emulated_device_is_a_warning() -> None:
+    played = speed().model_copy(
+        update={"applied": applied("npu:qnn").model_copy(update={"emulated": True})}
+    )
+    on_npu = SPEED.model_copy(update={"device": "npu:qnn"})
+    (text,) = warnings(on_npu, samples(played, played))
+    assert text == "npu:qnn is emulated here: only its answers are the device's own"
+
+
 def test_drift_over_a_run_is_a_warning() -> None:
     falling = samples(*(speed(20 - turn) for turn in range(8)))
     (text,) = warnings(SPEED, falling)

@@ -64,7 +64,7 @@ def taken(results: Path) -> dict[str, list[bytes]]:
 def check_whole(results: Path) -> None:
     """Every file that is not a temporary one can be read; nothing else counts as a result."""
     for path in results.rglob("*"):
-        if not path.is_file() or path.suffix == ".tmp":
+        if not path.is_file() or path.suffix == ".tmp" or path.name == ".lock":
             continue
         if path.name == "samples.jsonl":
             raw = path.read_bytes()

@@ -60,6 +60,15 @@ def test_a_layout_answers_as_transformers_does(folder: Path, reference: Any) -> 
     assert len(set(answer.tokens)) > 3
 
 
+def test_an_answer_stops_where_it_is_told_to(folder: Path) -> None:
+    found, prompt = runtime(folder), [5, 6, 7]
+    whole = found.evaluate(prompt, 8, stop_at_end=False)
+    for kept in (1, 4):
+        cut = found.evaluate(prompt, 8, stop_at_end=False, stop=lambda said, n=kept: len(said) == n)
+        assert (cut.tokens, cut.stopped) == (whole.tokens[:kept], "stop")
+        assert cut.evaluated_tokens == 3
+
+
 def test_only_what_is_run_is_loaded(reference: Any, tmp_path: Path) -> None:
     """The vision encoder of the layout `parts` could not be loaded."""
     folder = tiny_onnx.write(tmp_path, reference, "parts")

@@ -4,6 +4,7 @@ import json
 import os
 import re
 import socket
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 
@@ -185,6 +186,17 @@ def test_a_session_goes_on_where_it_was_stopped(tmp_path: Path) -> None:
     for folder, run in store.runs(tmp_path):
         assert (folder / "samples.jsonl").read_bytes().startswith(before[run.key])
         assert [sample.index for sample in samples(tmp_path, run)] == [0, 1, 2, 3]
+
+
+def test_two_sessions_at_once_run_each_sample_once(tmp_path: Path) -> None:
+    said: list[str] = []
+    both = [session(tmp_path, said), session(tmp_path, said)]
+    plan = planned(both[0], (cell("load", "Slow"), 3))
+    with ThreadPoolExecutor() as pool:
+        assert list(pool.map(lambda one: one.run(plan), both)) == [[], []]
+    (run,) = runs(tmp_path).values()
+    assert [sample.index for sample in samples(tmp_path, run)] == [0, 1, 2]
+    assert sum("waiting for another harness" in text for text in said) == 1
 
 
 def test_what_cannot_be_prepared_is_a_problem_and_the_rest_runs(

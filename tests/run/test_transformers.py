@@ -92,6 +92,15 @@ def generated(model: Any, prompt: list[int], new_tokens: int) -> list[int]:
 # What it did
 
 
+def test_an_answer_stops_where_it_is_told_to(folder: Path) -> None:
+    found, prompt = runtime(folder), [5, 6, 7]
+    whole = found.evaluate(prompt, 8, stop_at_end=False)
+    for kept in (1, 4):
+        cut = found.evaluate(prompt, 8, stop_at_end=False, stop=lambda said, n=kept: len(said) == n)
+        assert (cut.tokens, cut.stopped) == (whole.tokens[:kept], "stop")
+        assert cut.evaluated_tokens == 3
+
+
 @pytest.mark.parametrize(
     "changes",
     [{}, {"threads": 2}, {"context": 100}, {"attention": "eager"}, {"dtype": "bfloat16"}],

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any, Protocol
 
 from harness.run.protocol import Option, Settings
@@ -98,6 +99,7 @@ class Answer:
     first_token_seconds: float
     token_seconds: list[float]
     stopped: str
+    """"end", "length" or "stop", as `harness.run.records.Turn` has it."""
     first_logprobs: list[tuple[int, float]] = field(default_factory=list)
     """The likeliest first tokens and their log-probabilities, as many as were asked for."""
     image_seconds: float | None = None
@@ -127,6 +129,11 @@ class Seen:
     images: Any
 
 
+Prompt = list[int] | Seen
+Stop = Callable[[list[int]], bool] | None
+"""Whether to stop after these new tokens."""
+
+
 class Runtime(Protocol):
     """Lives in a worker. Load and context are apart so that each can be timed and weighed.
 
@@ -143,11 +150,12 @@ class Runtime(Protocol):
     def vocabulary(self) -> int: ...
 
     def evaluate(
-        self, prompt: list[int] | Seen, new_tokens: int, *, stop_at_end: bool, top: int = 0
+        self, prompt: Prompt, new_tokens: int, *, stop_at_end: bool, top: int = 0, stop: Stop = None
     ) -> Answer:
         """Forgets everything, evaluates `prompt`, samples greedily up to `new_tokens`.
 
-        `top`: how many of the likeliest first tokens to tell; none where anything is timed.
+        `top`: how many of the likeliest first tokens to tell. It and `stop` cost time, and are
+        left out where anything is timed.
         """
         ...
 
@@ -176,6 +184,23 @@ class Runtime(Protocol):
 
 class ArtifactRefused(Exception):
     """The runtime can't use the artifact; the message is the runtime's own."""
+
+
+def stopped(ended: bool, cut: bool) -> str:
+    """What ended an answer: the model itself goes before whoever listens, both before the limit."""
+    return "end" if ended else "stop" if cut else "length"
+
+
+def times(
+    start: float, prefilled: float, stamps: list[float], seen: float | None = None
+) -> dict[str, Any]:
+    """The timing of an answer whose tokens came at `stamps`, and whose images were `seen`."""
+    return {
+        "image_seconds": None if seen is None else seen - start,
+        "prefill_seconds": prefilled - (start if seen is None else seen),
+        "first_token_seconds": stamps[0] - start,
+        "token_seconds": [after - before for before, after in pairwise(stamps)],
+    }
 
 
 NO_VISION = "the artifact has no vision part that this runtime can use"

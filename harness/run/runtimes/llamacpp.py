@@ -13,14 +13,22 @@ import ctypes
 import re
 import time
 from collections.abc import Sequence
-from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 import llama_cpp as api
 import numpy as np
 
 from harness.run.protocol import Settings
-from harness.run.runtimes import NO_VISION, Answer, ArtifactRefused, Seen
+from harness.run.runtimes import (
+    NO_VISION,
+    Answer,
+    ArtifactRefused,
+    Prompt,
+    Seen,
+    Stop,
+    stopped,
+    times,
+)
 from harness.run.runtimes.logits import likeliest
 
 if TYPE_CHECKING:
@@ -75,7 +83,7 @@ class LlamaCpp:
         self._memory = api.llama_get_memory(context)
 
     def evaluate(
-        self, prompt: list[int] | Seen, new_tokens: int, *, stop_at_end: bool, top: int = 0
+        self, prompt: Prompt, new_tokens: int, *, stop_at_end: bool, top: int = 0, stop: Stop = None
     ) -> Answer:
         self._forget()
         arrays, next_token = self._batches(prompt), (api.llama_token * 1)()
@@ -91,10 +99,10 @@ class LlamaCpp:
             status |= decode(context, api.llama_batch_get_one(array, len(array)))
         synchronize(context)
         prefilled = clock()
-        ended = False
+        ended = cut = False
         logits = self._logits()
         first = likeliest(logits, top)
-        while not (status or ended or len(tokens) == new_tokens):
+        while not (status or ended or cut or len(tokens) == new_tokens):
             if tokens:
                 next_token[0] = tokens[-1]
                 status |= decode(context, step)
@@ -103,15 +111,14 @@ class LlamaCpp:
             stamps.append(clock())
             tokens.append(token)
             ended = stop_at_end and is_end(self._vocab, token)
+            cut = bool(stop and stop(tokens))
 
         self._went_well(status, logits)
         return Answer(
             tokens=tokens,
             evaluated_tokens=self._evaluated(sum(map(len, arrays)), len(tokens)),
-            prefill_seconds=prefilled - start,
-            first_token_seconds=stamps[0] - start,
-            token_seconds=[after - before for before, after in pairwise(stamps)],
-            stopped="end" if ended else "length",
+            **times(start, prefilled, stamps),
+            stopped=stopped(ended, cut),
             first_logprobs=first,
         )
 

@@ -17,7 +17,6 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
-from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -26,7 +25,17 @@ os.environ["ORT_DISABLE_TELEMETRY"] = "1"  # read on import: else it keeps and s
 import onnxruntime as api
 
 from harness.run.protocol import Settings
-from harness.run.runtimes import NO_VISION, Answer, ArtifactRefused, Seen, onnx_graph
+from harness.run.runtimes import (
+    NO_VISION,
+    Answer,
+    ArtifactRefused,
+    Prompt,
+    Seen,
+    Stop,
+    onnx_graph,
+    stopped,
+    times,
+)
 from harness.run.runtimes.logits import likeliest
 from harness.run.runtimes.onnx_call import Buffers, Cache, Call, Chain, Sessions
 from harness.run.runtimes.onnx_folder import Folder
@@ -109,7 +118,7 @@ class Onnx:
         self._cache: Cache = kind(self._sessions, self._graph.cache, context)
 
     def evaluate(
-        self, prompt: list[int] | Seen, new_tokens: int, *, stop_at_end: bool, top: int = 0
+        self, prompt: Prompt, new_tokens: int, *, stop_at_end: bool, top: int = 0, stop: Stop = None
     ) -> Answer:
         ids = prompt.ids if isinstance(prompt, Seen) else prompt
         sight = self._sight(prompt) if isinstance(prompt, Seen) else None
@@ -131,21 +140,20 @@ class Onnx:
             logits = prefill.run(0)
             prefilled = clock()
             tokens, stamps = [int(logits.argmax())], [clock()]
+            cut = bool(stop and stop(tokens))
             for past in range(before, last):
-                if tokens[-1] in ends:
+                if cut or tokens[-1] in ends:
                     break
                 next_token[0] = tokens[-1]
                 tokens.append(int(step.run(past).argmax()))
                 stamps.append(clock())
+                cut = bool(stop and stop(tokens))
         return Answer(
             tokens=tokens,
             evaluated_tokens=self._cache.filled() - len(tokens) + 1,
-            prefill_seconds=prefilled - seen,
-            first_token_seconds=stamps[0] - start,
-            token_seconds=[after - before for before, after in pairwise(stamps)],
-            stopped="end" if tokens[-1] in ends else "length",
+            **times(start, prefilled, stamps, seen if sight else None),
+            stopped=stopped(tokens[-1] in ends, cut),
             first_logprobs=likeliest(logits, top),
-            image_seconds=seen - start if sight else None,
         )
 
     def applied(self) -> dict[str, Any]:

@@ -17,7 +17,6 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from itertools import pairwise
 from math import prod
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -37,7 +36,16 @@ from transformers.integrations.gguf import read_gguf_metadata
 from transformers.integrations.gguf.gguf_tokenizer_mapping import GGUF_PRE_TOKENIZER_SPLITS
 
 from harness.run.protocol import Settings
-from harness.run.runtimes import NO_VISION, Answer, ArtifactRefused, Seen
+from harness.run.runtimes import (
+    NO_VISION,
+    Answer,
+    ArtifactRefused,
+    Prompt,
+    Seen,
+    Stop,
+    stopped,
+    times,
+)
 from harness.run.runtimes.logits import likeliest
 
 if TYPE_CHECKING:
@@ -170,7 +178,7 @@ class Transformers:
         return last
 
     def evaluate(
-        self, prompt: list[int] | Seen, new_tokens: int, *, stop_at_end: bool, top: int = 0
+        self, prompt: Prompt, new_tokens: int, *, stop_at_end: bool, top: int = 0, stop: Stop = None
     ) -> Answer:
         if isinstance(prompt, Seen):
             raise ArtifactRefused(NO_VISION)
@@ -194,17 +202,16 @@ class Transformers:
                 token = int(next_token)  # waits for the device
                 stamps.append(clock())
                 tokens.append(token)
-                if len(tokens) == new_tokens or token in ends:
+                cut = bool(stop and stop(tokens))
+                if len(tokens) == new_tokens or token in ends or cut:
                     break
                 logits = predict(next_token, cache)
 
         return Answer(
             tokens=tokens,
             evaluated_tokens=self._cached() - len(tokens) + 1,  # the last token is not fed back
-            prefill_seconds=prefilled - start,
-            first_token_seconds=stamps[0] - start,
-            token_seconds=[after - before for before, after in pairwise(stamps)],
-            stopped="end" if tokens[-1] in ends else "length",
+            **times(start, prefilled, stamps),
+            stopped=stopped(tokens[-1] in ends, cut),
             first_logprobs=first,
         )
 

@@ -1,4 +1,4 @@
-"""Task kinds: how a task becomes items, and how a model's answer to an item is scored.
+"""Task kinds: how a task becomes items, how the model is asked, how what it says is scored.
 
 A new kind is one module that offers what `TaskKind` names, and one line in `KINDS`.
 """
@@ -8,6 +8,7 @@ from __future__ import annotations
 import hashlib
 import importlib
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol, cast
@@ -52,6 +53,25 @@ class Score:
     detail: str
 
 
+class Respondent(Protocol):
+    """The model, as the kind of a task meets it: greedy, with a record of all that it is asked."""
+
+    def answer(
+        self,
+        messages: Sequence[dict[str, Any]],
+        max_new_tokens: int,
+        *,
+        images: Sequence[bytes] = (),
+        tools: list[dict[str, Any]] | None = None,
+        stop: Sequence[str] = (),
+    ) -> str:
+        """What the model says to `messages`, up to the first text of `stop`, which is left out.
+
+        Each call stands alone: a conversation is given whole each time, the answers so far as
+        messages of the assistant. `tools` go to the model's own template.
+        """
+
+
 class TaskKind(Protocol):
     """What a task kind's module offers."""
 
@@ -64,8 +84,16 @@ class TaskKind(Protocol):
     def items(self, task: Task, wheel: Path, limit: int | None) -> list[Item]:
         """The first `limit` items in the task's order; the planned number where it is None."""
 
+    def ask(self, task: Task, item: Item, respondent: Respondent) -> str:
+        """Asks at least once. Returns the output: all that `score` wants to know of the answers."""
+
     def score(self, item: Item, output: str) -> Score:
-        """The score of a raw answer. Never raises on what a model wrote."""
+        """The score of an output. Never raises on what a model wrote."""
+
+
+def ask_once(task: Task, item: Item, respondent: Respondent) -> str:
+    """The `ask` of kinds whose items are one question and whose output is the answer to it."""
+    return respondent.answer(item.messages, task.max_new_tokens, images=item.images)
 
 
 def kind(name: str) -> TaskKind:

@@ -19,7 +19,7 @@ from typing import Any
 
 from harness.ask.tasks import Task
 from harness.errors import BadFile, UserError
-from harness.run.tasks import Item, Score, bfcl_ast, tool_call_parsers
+from harness.run.tasks import Item, Score, ask_once, bfcl_ast, tool_call_parsers
 from harness.run.tasks.tool_call_parsers import Call
 
 VERSION = 1
@@ -39,6 +39,8 @@ OUTCOMES = {
 }
 """In order of precedence: an answer has the first outcome that applies to it."""
 
+ask = ask_once
+
 _CORRECT = ("exact", "clean_abstention")
 _PLACE = "{{ tools }}"
 _JSON_TYPES = {"dict": "object", "float": "number", "tuple": "array", "any": "string"}
@@ -56,7 +58,7 @@ def items(task: Task, wheel: Path, limit: int | None) -> list[Item]:
         raise UserError(f"{task.name} has {task.rows.available} rows: ask for 1 to that many")
     if task.prompt.count(_PLACE) != 1:
         raise BadFile(f"task {task.name}: the prompt must hold {_PLACE} once")
-    tool_call_parsers.find(task.parser)
+    tool_call_parsers.find(task.options.parser)
     parts = _read(task, wheel)
     try:
         questions = {row["id"]: row for row in parts["questions"]}
@@ -159,7 +161,7 @@ def _item(task: Task, row: dict[str, Any], expected: list[dict[str, Any]]) -> It
     # json.dumps with its defaults, as the prompt's makers fill it in.
     system = task.prompt.replace(_PLACE, json.dumps(tools))
     messages = [{"role": "system", "content": system}, *row["question"][0]]
-    payload = {"functions": functions, "expected": expected, "parser": task.parser}
+    payload = {"functions": functions, "expected": expected, "parser": task.options.parser}
     return Item(row["id"], messages, payload)
 
 

@@ -2,21 +2,15 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 from harness.ask import tasks
-from harness.run.chat_template import render
 from harness.run.protocol import Channel, Request
-from harness.run.runtimes import Runtime, Seen
 from harness.run.tasks import Item, TaskKind, kind
 from harness.run.workloads import make_runtime
-
-_START, _TOP = 8, 10
-"""Enough of a prompt's ids to see a doubled start token, and of the first token's likeliest."""
+from harness.run.workloads.respondent import Listener, sha256
 
 
 def measure(request: Request, channel: Channel) -> Iterator[dict[str, Any]]:
@@ -28,53 +22,26 @@ def measure(request: Request, channel: Channel) -> Iterator[dict[str, Any]]:
     runtime.load(str(request.artifact), settings)
     runtime.create_context()
     template = runtime.chat_template()
-    channel.send("applied", applied=runtime.applied(), template_sha256=_sha256(template))
+    channel.send("applied", applied=runtime.applied(), template_sha256=sha256(template))
     for item in items:
         if item.id not in request.skip:
             channel.send("item", item=item.id)
-            yield _answer(runtime, task, task_kind, template, item)
+            yield _answer(task, task_kind, item, Listener(runtime, template, item.id))
 
 
 def _answer(
-    runtime: Runtime, task: tasks.Task, task_kind: TaskKind, template: str, item: Item
+    task: tasks.Task, task_kind: TaskKind, item: Item, listener: Listener
 ) -> dict[str, Any]:
-    prompt = render(template, item.messages)
-    seen = _see(runtime, prompt, item)
-    ids = seen.ids
-    asked = seen if item.images else ids
-    answer = runtime.evaluate(asked, task.max_new_tokens, stop_at_end=True, top=_TOP)
-    said = answer.tokens[:-1] if answer.stopped == "end" else answer.tokens
-    output = runtime.detokenize(said)
+    output = task_kind.ask(task, item, listener)
     score = task_kind.score(item, output)
-    return {
+    first, *later = listener.turns
+    return first | {
         "kind": "item",
         "item": item.id,
         "item_sha256": item.digest(),
-        "prompt_sha256": _sha256(prompt),
-        "prompt_tokens": len(ids),
-        "image_tokens": seen.image_tokens,
-        "image_seconds": answer.image_seconds,
-        "prompt_start": ids[:_START],
-        "prompt_ids_sha256": _sha256(json.dumps(ids)),
-        "evaluated_tokens": answer.evaluated_tokens,
-        "new_tokens": len(answer.tokens),
-        "stopped": answer.stopped,
-        "first_logprobs": answer.first_logprobs,
+        "later": later,
         "output": output,
         "outcome": score.outcome,
         "correct": score.correct,
         "detail": score.detail,
     }
-
-
-def _see(runtime: Runtime, prompt: str, item: Item) -> Seen:
-    if not item.images:
-        return Seen(runtime.tokenize(prompt), 0, None)
-    from harness.run.images import decode
-
-    pixels = [decode(data, f"{at} of {item.id}") for at, data in enumerate(item.images, 1)]
-    return runtime.see(prompt, pixels)
-
-
-def _sha256(text: str) -> str:
-    return hashlib.sha256(text.encode()).hexdigest()

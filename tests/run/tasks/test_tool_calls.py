@@ -257,7 +257,7 @@ def test_every_kind_offers_the_protocol() -> None:
 
 def test_every_task_names_a_kind_and_a_parser_that_exist(task: Task) -> None:
     assert task.kind in tasks.KINDS
-    assert task.parser in tool_calls.tool_call_parsers.PARSERS
+    assert task.options.parser in tool_calls.tool_call_parsers.PARSERS
 
 
 def test_no_task_imports_a_runtime() -> None:

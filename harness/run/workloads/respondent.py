@@ -1,0 +1,82 @@
+"""The model as a task's kind meets it: greedy, with a record of each request."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Sequence
+from typing import Any
+
+from harness.run.chat_template import render
+from harness.run.runtimes import Runtime, Seen, Stop
+
+_START, _TOP = 8, 10
+"""Enough of a prompt's ids to see a doubled start token, and of the first token's likeliest."""
+_LONGEST_CHARACTER = 4  # bytes
+
+
+class Listener:
+    """Answers one item with a loaded runtime. Implements `harness.run.tasks.Respondent`."""
+
+    def __init__(self, runtime: Runtime, template: str, item: str) -> None:
+        self.turns: list[dict[str, Any]] = []
+        """As `harness.run.records.Turn`."""
+        self._runtime, self._template, self._item = runtime, template, item
+
+    def answer(
+        self,
+        messages: Sequence[dict[str, Any]],
+        max_new_tokens: int,
+        *,
+        images: Sequence[bytes] = (),
+        tools: list[dict[str, Any]] | None = None,
+        stop: Sequence[str] = (),
+    ) -> str:
+        prompt = render(self._template, messages, tools=tools)
+        seen = self._see(prompt, images)
+        asked, rest = seen if images else seen.ids, {"stop": self._stop(stop)} if stop else {}
+        answer = self._runtime.evaluate(asked, max_new_tokens, stop_at_end=True, top=_TOP, **rest)
+        self.turns.append(
+            {
+                "prompt_sha256": sha256(prompt),
+                "prompt_tokens": len(seen.ids),
+                "image_tokens": seen.image_tokens,
+                "image_seconds": answer.image_seconds,
+                "prompt_start": seen.ids[:_START],
+                "prompt_ids_sha256": sha256(json.dumps(seen.ids)),
+                "evaluated_tokens": answer.evaluated_tokens,
+                "new_tokens": len(answer.tokens),
+                "stopped": answer.stopped,
+                "first_logprobs": answer.first_logprobs,
+            }
+        )
+        said = answer.tokens[:-1] if answer.stopped == "end" else answer.tokens
+        return _before(self._runtime.detokenize(said), stop)
+
+    def _see(self, prompt: str, images: Sequence[bytes]) -> Seen:
+        if not images:
+            return Seen(self._runtime.tokenize(prompt), 0, None)
+        from harness.run.images import decode
+
+        pixels = [decode(data, f"{at} of {self._item}") for at, data in enumerate(images, 1)]
+        return self._runtime.see(prompt, pixels)
+
+    def _stop(self, stop: Sequence[str]) -> Stop:
+        """Looks at the last tokens only: each is a byte or more, and the first may be cut."""
+        tail = max(len(text.encode()) for text in stop) + _LONGEST_CHARACTER
+
+        def told(tokens: list[int]) -> bool:
+            text = self._runtime.detokenize(tokens[-tail:])
+            return any(one in text for one in stop)
+
+        return told
+
+
+def _before(text: str, stop: Sequence[str]) -> str:
+    """`text` up to the first place where any of `stop` begins."""
+    found = [at for one in stop if (at := text.find(one)) >= 0]
+    return text[: min(found)] if found else text
+
+
+def sha256(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()
