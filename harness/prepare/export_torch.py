@@ -63,22 +63,33 @@ class _Decoder(torch.nn.Module):  # type: ignore[misc]
 
 
 def main(origin: Path, target: Path, precision: str) -> None:
-    model = AutoModelForImageTextToText.from_pretrained(
-        origin, dtype=torch.float32, local_files_only=True, attn_implementation="eager"
-    ).eval()
-    if model.config.model_type not in FAMILIES:
-        raise SystemExit(f"{model.config.model_type} is not {' or '.join(FAMILIES)}")
+    model = load(origin)
     graphs, whole = target / "onnx", target.with_name("whole")
     for folder in (graphs, whole):
         folder.mkdir(parents=True)
     into = graphs if precision == "fp32" else whole
     with torch.inference_mode():
         _export_vision(model, into / "vision_encoder.onnx")
-        _export_embeddings(model, into / "embed_tokens.onnx")
+        export_embeddings(model, into / "embed_tokens.onnx")
         _export_decoder(model, into / "decoder_model_merged.onnx")
     if precision != "fp32":
         for graph in sorted(whole.glob("*.onnx")):
             quantise.PRECISIONS[precision](graph, graphs / graph.name)
+    copy_texts(origin, target)
+
+
+def load(origin: Path) -> Any:
+    """The model in fp32, its attention as plain operators."""
+    model = AutoModelForImageTextToText.from_pretrained(
+        origin, dtype=torch.float32, local_files_only=True, attn_implementation="eager"
+    ).eval()
+    if model.config.model_type not in FAMILIES:
+        raise SystemExit(f"{model.config.model_type} is not {' or '.join(FAMILIES)}")
+    return model
+
+
+def copy_texts(origin: Path, target: Path) -> None:
+    """Tokenizer, template and configurations."""
     for text in origin.iterdir():
         if text.suffix in _TEXTS and not text.name.endswith(".index.json"):
             shutil.copy(text, target / text.name)
@@ -87,7 +98,7 @@ def main(origin: Path, target: Path, precision: str) -> None:
 def _export_vision(model: Any, path: Path) -> None:
     side = model.config.vision_config.image_size
     any_number = {0: "batch", 1: "num_images"}
-    _export(
+    export(
         _Vision(model.model),
         (torch.zeros(2, 3, 3, side, side), torch.ones(2, 3, side, side, dtype=torch.bool)),
         {"pixel_values": any_number, "pixel_attention_mask": any_number},
@@ -96,9 +107,9 @@ def _export_vision(model: Any, path: Path) -> None:
     )
 
 
-def _export_embeddings(model: Any, path: Path) -> None:
+def export_embeddings(model: Any, path: Path) -> None:
     table, ids = model.get_input_embeddings(), torch.zeros(2, 3, dtype=torch.long)
-    _export(table, (ids,), {"input_ids": {0: "batch", 1: "tokens"}}, ["inputs_embeds"], path)
+    export(table, (ids,), {"input_ids": {0: "batch", 1: "tokens"}}, ["inputs_embeds"], path)
 
 
 def _export_decoder(model: Any, path: Path) -> None:
@@ -109,7 +120,7 @@ def _export_decoder(model: Any, path: Path) -> None:
     cache = [torch.zeros(2, heads, past, config.head_dim) for _ in parts]
     positions = torch.arange(past, past + tokens).repeat(2, 1)
     new = {0: "batch", 1: "tokens"}
-    _export(
+    export(
         _Decoder(model.model.text_model, model.lm_head),
         (
             torch.zeros(2, tokens, config.hidden_size),
@@ -124,7 +135,7 @@ def _export_decoder(model: Any, path: Path) -> None:
     )
 
 
-def _export(
+def export(
     module: Any,
     example: tuple[Any, ...],
     inputs: dict[str, dict[int, str]],

@@ -39,14 +39,12 @@ from harness.run.runtimes import (
 from harness.run.runtimes.logits import likeliest
 from harness.run.runtimes.onnx_call import Buffers, Cache, Call, Chain, Sessions
 from harness.run.runtimes.onnx_folder import Folder
+from harness.run.runtimes.onnx_providers import Executor, device_of
+from harness.run.runtimes.onnx_static import Rows, Steps, pair
 from harness.run.runtimes.onnx_vision import Sight, Vision
 
 if TYPE_CHECKING:
     from harness.run.images import Pixels
-
-PROVIDERS = {"cpu": ("CPUExecutionProvider", "cpu")}
-"""By device: ONNX Runtime's names of who executes and of where the memory is. Only the CPU's was
-ever run here."""
 
 _OPTIMISATION = {
     "all": api.GraphOptimizationLevel.ORT_ENABLE_ALL,
@@ -68,20 +66,27 @@ class Onnx:
         self._settings, self._folder = settings, Folder(Path(path))
         parts = onnx_graph.find(Path(path))
         self._graph = parts.decoder
-        unknown = self._graph.inputs - _FED - self._graph.cache.keys()
-        if unknown:
+        known = _FED | self._graph.cache.keys() | ({"attention_bias"} if parts.twin else set())
+        if unknown := self._graph.inputs - known:
             name = self._graph.path.name
             raise ArtifactRefused(f"{name} wants {', '.join(sorted(unknown))}: not known here")
-        self._sessions = Sessions(
-            self._session(parts.decoder.path),
-            self._session(parts.embedder.path) if parts.embedder else None,
-            PROVIDERS[settings.device][1],
-            self._folder.head_size,
-        )
+        self._executor, self._opened = Executor(settings.device), list[api.InferenceSession]()
+        self._sessions = self._open(parts)
         self._vision: Vision | None = None
         self._no_vision = NO_VISION
         if parts.vision:
             self._load_vision(parts.vision.path)
+
+    def _open(self, parts: onnx_graph.Parts) -> Sessions:
+        """Where shapes are fixed, looking up embeddings is left to the processor."""
+        decoder, twin, embedder = self._session(parts.decoder.path), None, None
+        if parts.twin:
+            decoder, twin = pair(decoder, self._session(parts.twin.path))
+        if parts.embedder:
+            executor = Executor("cpu") if parts.twin else self._executor
+            embedder = self._session(parts.embedder.path, executor)
+        memory = self._executor.provider.memory
+        return Sessions(decoder, embedder, memory, self._folder.head_size, twin)
 
     def _load_vision(self, path: Path) -> None:
         """Unless nothing could be shown to it."""
@@ -92,30 +97,26 @@ class Onnx:
         else:
             self._vision = Vision(self._session(path), processor, self._folder)
 
-    def _session(self, path: Path) -> api.InferenceSession:
+    def _session(self, path: Path, executor: Executor | None = None) -> api.InferenceSession:
         asked, options = self._settings.options, api.SessionOptions()
-        provider, here = PROVIDERS[self._settings.device][0], api.get_available_providers()
-        if provider not in here:
-            raise ArtifactRefused(f"this onnxruntime has {', '.join(here)}, and no {provider}")
         options.intra_op_num_threads = self._settings.threads
         options.graph_optimization_level = _OPTIMISATION[str(asked["graph_optimisation"])]
         options.execution_mode = _MODES[str(asked["execution_mode"])]
         options.enable_cpu_mem_arena = bool(asked["memory_arena"])
         options.add_session_config_entry(_SPINNING, str(int(asked["spinning"])))
         options.log_severity_level = _ERRORS_ONLY
-        if provider != "CPUExecutionProvider":
-            options.add_session_config_entry("session.disable_cpu_ep_fallback", "1")
         with _refusing(path.name):
-            return api.InferenceSession(
-                str(path), options, [provider], enable_fallback=0, read_config_from_model=0
-            )
+            session = (executor or self._executor).session(str(path), options)
+        if executor is None:
+            self._opened.append(session)
+        return session
 
     def create_context(self) -> None:
         context, window = self._settings.context, self._folder.window
         if window and context > window:
             raise ArtifactRefused(f"{context} tokens of context; the model's window is {window}")
-        kind = Buffers if self._graph.in_place else Chain
-        self._cache: Cache = kind(self._sessions, self._graph.cache, context)
+        kind = Rows if self._sessions.twin else Buffers if self._graph.in_place else Chain
+        self._cache: Rows | Buffers | Chain = kind(self._sessions, self._graph.cache, context)
 
     def evaluate(
         self, prompt: Prompt, new_tokens: int, *, stop_at_end: bool, top: int = 0, stop: Stop = None
@@ -127,8 +128,8 @@ class Onnx:
             raise ArtifactRefused(f"{last} tokens; the context has {self._settings.context}")
         self._cache.clear()
         sessions = replace(self._sessions, embedder=sight or self._sessions.embedder)
-        prefill = Call(sessions, self._cache, before, range(1))
-        step = Call(self._sessions, self._cache, 1, range(before, last))
+        prefill = self._call(sessions, before, range(1))
+        step = self._call(self._sessions, 1, range(before, last))
         prefill.ids[0] = ids
         ends = self._folder.ends if stop_at_end else ()
         next_token, clock = step.ids[0], time.perf_counter
@@ -156,12 +157,16 @@ class Onnx:
             first_logprobs=likeliest(logits, top),
         )
 
+    def _call(self, sessions: Sessions, count: int, pasts: range) -> Call | Steps:
+        if isinstance(self._cache, Rows):
+            return Steps(sessions, self._cache, count)
+        return Call(sessions, self._cache, count, pasts)
+
     def applied(self) -> dict[str, Any]:
-        """From the session as it was made; the context from the cache."""
-        decoder = self._sessions.decoder
-        options, provider = decoder.get_session_options(), decoder.get_providers()[0]
+        """From the sessions as they were made; the context from the cache."""
+        options = self._sessions.decoder.get_session_options()
         settings = Settings(
-            device=_key(PROVIDERS, (provider, self._sessions.memory)),
+            device=device_of(self._opened),
             threads=options.intra_op_num_threads,
             context=self._cache.context,
             options={
@@ -175,7 +180,8 @@ class Onnx:
             "settings": vars(settings),
             "weight_buffers": {},
             "kv_bytes": self._cache.bytes,
-            "runtime_build": api.get_build_info(),
+            "runtime_build": self._executor.build(),
+            "emulated": self._executor.emulated,
         }
 
     def vocabulary(self) -> int:

@@ -29,13 +29,14 @@ class Sessions:
     """What runs a model: `memory` is ONNX Runtime's name of where the device's memory is.
 
     `head_size`: as the configuration has it, for graphs that leave it open. `embedder`: a session,
-    or what stands for one.
+    or what stands for one. `twin`: the decoder in another width, where its shapes are fixed.
     """
 
     decoder: api.InferenceSession
     embedder: Any
     memory: str
     head_size: int | None
+    twin: api.InferenceSession | None = None
 
     @property
     def vocabulary(self) -> int:

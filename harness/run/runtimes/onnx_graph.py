@@ -47,6 +47,11 @@ class Graph:
         )
 
     @property
+    def fixed(self) -> bool:
+        """Of fixed shapes: keys and values of new tokens come out alone. See `onnx_static`."""
+        return self.decodes and "attention_bias" in self.inputs
+
+    @property
     def embeds(self) -> bool:
         """From tokens alone to embeddings."""
         return self.inputs == {"input_ids"} and len(self.outputs) == 1
@@ -62,23 +67,28 @@ class Graph:
 class Parts:
     """A decoder, what embeds tokens where it takes none, and what embeds images where there is one.
 
-    A decoder that takes tokens has no place for an image's features.
+    A decoder that takes tokens has no place for an image's features. One of fixed shapes has a twin
+    of another width.
     """
 
     decoder: Graph
     embedder: Graph | None
     vision: Graph | None
+    twin: Graph | None = None
 
 
 def find(folder: Path) -> Parts:
     """The parts among the folder's graphs. Raises ArtifactRefused unless they are unmistakable."""
     graphs = [read(path) for path in sorted(folder.rglob("*.onnx"))]
-    decoder = _only([graph for graph in graphs if graph.decodes], "decoder", graphs)
+    decoders = [graph for graph in graphs if graph.decodes]
+    twin = decoders.pop() if [graph.fixed for graph in decoders] == [True, True] else None
+    decoder = _only(decoders, "decoder", graphs)
     if "input_ids" in decoder.inputs:
         return Parts(decoder, None, None)
     embedder = _only([graph for graph in graphs if graph.embeds], "embedder", graphs)
     seeing = [graph for graph in graphs if graph.sees]
-    return Parts(decoder, embedder, _only(seeing, "vision encoder", graphs) if seeing else None)
+    vision = _only(seeing, "vision encoder", graphs) if seeing else None
+    return Parts(decoder, embedder, vision, twin)
 
 
 def _only(found: list[Graph], what: str, all_: list[Graph]) -> Graph:

@@ -17,9 +17,9 @@ from harness.run.runtimes.onnx_folder import Folder
 
 @dataclass(frozen=True)
 class _Images:
-    """`places`: which of the prompt's tokens stand for images."""
+    """`fed`: to the encoder, one call after the other. `places`: which tokens stand for images."""
 
-    fed: dict[str, Array]
+    fed: list[dict[str, Array]]
     places: Array
 
 
@@ -34,12 +34,18 @@ class Vision:
         prompt, pixels = self._processor(text, images)
         tokenizer = self._folder.tokenizer
         ids = tokenizer.encode(prompt, add_special_tokens=False).ids
-        fed = {"pixel_values": pixels[None].astype(type_of(self._inputs["pixel_values"]))}
-        if "pixel_attention_mask" in self._inputs:
-            count, _, height, width = pixels.shape
-            fed["pixel_attention_mask"] = np.ones((1, count, height, width), np.bool_)
+        at_once = self._inputs["pixel_values"].shape[1]  # a number where shapes are fixed
+        step = at_once if isinstance(at_once, int) else len(pixels)
+        fed = [self._fed(pixels[at : at + step]) for at in range(0, len(pixels), step)]
         places = np.array(ids) == tokenizer.token_to_id(MARK)
         return Seen(ids, int(places.sum()), _Images(fed, places))
+
+    def _fed(self, tiles: Array) -> dict[str, Array]:
+        fed = {"pixel_values": tiles[None].astype(type_of(self._inputs["pixel_values"]))}
+        if "pixel_attention_mask" in self._inputs:
+            count, _, height, width = tiles.shape
+            fed["pixel_attention_mask"] = np.ones((1, count, height, width), np.bool_)
+        return fed
 
     def sight(self, embedder: api.InferenceSession, seen: Seen) -> Sight:
         return Sight(self._session, embedder, seen.images)
@@ -59,8 +65,8 @@ class Sight:
 
     def look(self) -> None:
         """From pixels to features."""
-        (found,) = self._encoder.run(["image_features"], self._images.fed)
-        self._features = found.reshape(-1, found.shape[-1])
+        found = [self._encoder.run(["image_features"], one)[0] for one in self._images.fed]
+        self._features = np.concatenate([one.reshape(-1, one.shape[-1]) for one in found])
         wanted = self._images.places.sum()
         if len(self._features) != wanted:
             raise ArtifactRefused(f"{len(self._features)} image features for {wanted} tokens")
@@ -71,3 +77,8 @@ class Sight:
         embeddings = there.numpy()
         embeddings[0, self._images.places] = self._features
         there.update_inplace(embeddings)
+
+    def run(self, outputs: list[str] | None, fed: dict[str, Array]) -> list[Array]:
+        (embeddings,) = self._embedder.run(outputs, fed)
+        embeddings[0, self._images.places] = self._features
+        return [embeddings]
