@@ -225,8 +225,9 @@ _ROWS = (
         None,
         "wilson",
         _share,
-        "share of items whose only call has the right name and arguments under BFCL's rule",
-        "several calls, several turns, abstaining when no tool fits",
+        "share of items answered with exactly the calls that are right, names and arguments under "
+        "BFCL's rule, or with none where none is right",
+        "what the model would do with a tool's answer",
     ),
     Metric(
         "invented_share",

@@ -53,10 +53,16 @@ class Rows(Row):
 
 
 class ToolCalls(Row):
-    """`parser` is the name of what reads calls out of an answer."""
+    """`parser` is the name of what reads calls out of an answer.
+
+    `expects` says what is right: the calls that the rows' answers give, no call, or some call.
+    `language` is that of the functions; it says how their arguments are written.
+    """
 
     kind: Literal["tool_calls"]
     parser: str
+    expects: Literal["answers", "no_call", "some_call"] = "answers"
+    language: Literal["python", "java", "javascript"] = "python"
 
 
 Options = Annotated[ToolCalls, Field(discriminator="kind")]

@@ -1,8 +1,13 @@
-"""The task, its wheel (from the cache, fetched once) and all its items."""
+"""The task, its wheel (from the cache, fetched once), all its items, and BFCL's own checker."""
 
 from __future__ import annotations
 
+import importlib
+import sys
+import zipfile
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -13,6 +18,22 @@ from harness.prepare import pypi
 from harness.run.tasks import Item, tool_calls
 
 ROOT = Path(__file__).parents[3]
+Checker = Callable[[Item, list[dict[str, Any]]], bool]
+CHECKER = "bfcl_eval/eval_checker/ast_eval/ast_checker.py"
+STAND_INS = {
+    "bfcl_eval/constants/model_config.py": (
+        "from types import SimpleNamespace\n"
+        "MODEL_CONFIG_MAPPING = {'model': SimpleNamespace(underscore_to_dot=False)}\n"
+    ),
+}
+CONVERTERS = "bfcl_eval/eval_checker/ast_eval/type_convertor"
+REAL = [
+    CHECKER,
+    "bfcl_eval/constants/enums.py",
+    "bfcl_eval/constants/type_mappings.py",
+    f"{CONVERTERS}/java_type_converter.py",
+    f"{CONVERTERS}/js_type_converter.py",
+]
 
 
 @pytest.fixture(scope="session")
@@ -38,3 +59,35 @@ def wheel(task: Task) -> Path:
 @pytest.fixture(scope="session")
 def items(task: Task, wheel: Path) -> list[Item]:
     return tool_calls.items(task, wheel, task.rows.available)
+
+
+@pytest.fixture(scope="session")
+def reference(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Checker]:
+    """Whether BFCL's checker calls the calls of a model valid."""
+    folder = tmp_path_factory.mktemp("bfcl")
+    with zipfile.ZipFile(wheel) as archive:
+        texts = STAND_INS | {name: archive.read(name).decode() for name in REAL}
+    for name, text in texts.items():
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_text(text, encoding="utf-8")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.syspath_prepend(folder)
+        checker = importlib.import_module(CHECKER.removesuffix(".py").replace("/", "."))
+        languages = importlib.import_module("bfcl_eval.constants.enums").Language
+
+        def valid(item: Item, calls: list[dict[str, Any]]) -> bool:
+            functions, expected = item.payload["functions"], item.payload["expected"]
+            output = [{call["name"]: call["arguments"]} for call in calls]
+            language = languages(item.payload.get("language", "python"))
+            category = "parallel" if len(expected) > 1 else "multiple"
+            result = checker.ast_checker(functions, output, expected, language, category, "model")
+            return bool(result["valid"])
+
+        converters = importlib.import_module(CONVERTERS.replace("/", "."))
+        valid.converters = {  # type: ignore[attr-defined]
+            "java": converters.java_type_converter.java_type_converter,
+            "javascript": converters.js_type_converter.js_type_converter,
+        }
+        yield valid
+    for name in [name for name in sys.modules if name.split(".")[0] == "bfcl_eval"]:
+        del sys.modules[name]

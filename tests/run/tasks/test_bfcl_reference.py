@@ -1,19 +1,14 @@
 """Holds our scoring to BFCL's own checker, loaded out of the wheel into a temporary package.
 
-The checker imports the whole leaderboard, so the modules that it names are stand-ins here; for
-Python calls it uses nothing of them but one enum and one model's entry.
+The checker imports the whole leaderboard; of what it needs, one model's entry is a stand-in here.
 """
 
 from __future__ import annotations
 
-import importlib
 import itertools
 import json
-import sys
-import zipfile
 from collections import Counter
 from collections.abc import Callable, Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -25,51 +20,10 @@ from harness.run.tasks import Item, tool_calls
 Arguments = dict[str, Any]
 Checker = Callable[[Item, list[dict[str, Any]]], bool]
 
-CHECKER = "bfcl_eval/eval_checker/ast_eval/ast_checker.py"
-STAND_INS = {
-    "bfcl_eval/constants/model_config.py": (
-        "from types import SimpleNamespace\n"
-        "MODEL_CONFIG_MAPPING = {'model': SimpleNamespace(underscore_to_dot=False)}\n"
-    ),
-    "bfcl_eval/eval_checker/ast_eval/type_convertor/java_type_converter.py": (
-        "java_type_converter = None\n"
-    ),
-    "bfcl_eval/eval_checker/ast_eval/type_convertor/js_type_converter.py": (
-        "js_type_converter = None\n"
-    ),
-}
-REAL = [CHECKER, "bfcl_eval/constants/enums.py", "bfcl_eval/constants/type_mappings.py"]
-
-
-@pytest.fixture(scope="module")
-def reference(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Checker]:
-    """Whether BFCL's checker calls the calls of a model valid."""
-    folder = tmp_path_factory.mktemp("bfcl")
-    with zipfile.ZipFile(wheel) as archive:
-        texts = STAND_INS | {name: archive.read(name).decode() for name in REAL}
-    for name, text in texts.items():
-        (folder / name).parent.mkdir(parents=True, exist_ok=True)
-        (folder / name).write_text(text, encoding="utf-8")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.syspath_prepend(folder)
-        checker = importlib.import_module(CHECKER.removesuffix(".py").replace("/", "."))
-        language = importlib.import_module("bfcl_eval.constants.enums").Language.PYTHON
-
-        def valid(item: Item, calls: list[dict[str, Any]]) -> bool:
-            functions, expected = item.payload["functions"], item.payload["expected"]
-            output = [{call["name"]: call["arguments"]} for call in calls]
-            result = checker.ast_checker(
-                functions, output, expected, language, "simple_python", "model"
-            )
-            return bool(result["valid"])
-
-        yield valid
-    for name in [name for name in sys.modules if name.split(".")[0] == "bfcl_eval"]:
-        del sys.modules[name]
-
 
 def ours(item: Item, calls: list[dict[str, Any]]) -> bool:
-    return tool_calls.score(item, f"<tool_call>{json.dumps(calls)}</tool_call>").correct
+    text = f"<tool_call>{json.dumps(calls)}</tool_call>"
+    return tool_calls.OTHER_RULES["bfcl"](item, text)
 
 
 def made_up(schema: dict[str, Any], accepted: list[Any]) -> Item:

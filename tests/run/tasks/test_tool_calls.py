@@ -191,22 +191,13 @@ def test_rows_without_answers_expect_no_call(task: Task, wheel: Path) -> None:
     members = {"questions": "bfcl_eval/data/BFCL_v4_irrelevance.json"}
     source = task.source.model_copy(update={"members": members})
     rows = task.rows.model_copy(update={"available": 240})
-    irrelevance = task.model_copy(update={"source": source, "rows": rows})
+    options = task.options.model_copy(update={"expects": "no_call"})
+    changes = {"source": source, "rows": rows, "options": options}
+    irrelevance = task.model_copy(update=changes)
     asked = tool_calls.items(irrelevance, wheel, 5)
     assert [tool_calls.score(entry, "I can't.").outcome for entry in asked] == [
         "clean_abstention"
     ] * 5
-
-
-def test_several_expected_calls_are_refused(task: Task, wheel: Path) -> None:
-    members = {
-        "questions": "bfcl_eval/data/BFCL_v4_parallel.json",
-        "answers": "bfcl_eval/data/possible_answer/BFCL_v4_parallel.json",
-    }
-    source = task.source.model_copy(update={"members": members})
-    rows = task.rows.model_copy(update={"available": 200})
-    with pytest.raises(BadFile, match="not of a kind that is scored here"):
-        tool_calls.items(task.model_copy(update={"source": source, "rows": rows}), wheel, 200)
 
 
 def test_another_wheel_is_refused(task: Task, tmp_path: Path) -> None:
@@ -233,8 +224,10 @@ def test_rows_of_another_shape_are_refused(task: Task, tmp_path: Path, questions
     path = tmp_path / "w.whl"
     with zipfile.ZipFile(path, "w") as archive:
         archive.writestr("q.json", questions)
+        archive.writestr("a.json", '{"id": "a", "ground_truth": [{"f": {}}]}')
     digest = hashlib.sha256(path.read_bytes()).hexdigest()
-    changes = {"wheel_sha256": digest, "members": {"questions": "q.json"}}
+    members = {"questions": "q.json", "answers": "a.json"}
+    changes = {"wheel_sha256": digest, "members": members}
     source = task.source.model_copy(update=changes)
     rows = task.rows.model_copy(update={"available": 1})
     with pytest.raises(BadFile):
