@@ -7,8 +7,11 @@ out and repeated; what it measured plays no part in that, and it is kept in the 
 
 from __future__ import annotations
 
+import argparse
 import json
-from collections.abc import Callable
+import os
+import subprocess
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from importlib.metadata import version
 from pathlib import Path
@@ -50,6 +53,36 @@ class Other:
 def at_least_as_fast(name: str, run: Callable[[Request], Data]) -> Other:
     """A program whose data have `output` and `repeats` as the workload speed has them."""
     return Other(name, run, rates_to_first, rates_to_first, lambda one: one.low >= 1, "at least 1")
+
+
+def parser(doc: str, pairs: int = 20) -> argparse.ArgumentParser:
+    """The options that all comparisons have, under the first and the last paragraph of `doc`."""
+
+    def count(text: str) -> int:
+        if int(text) < 1:
+            raise ValueError
+        return int(text)
+
+    words = doc.split("\n\n")
+    made = argparse.ArgumentParser(description=words[0], epilog=words[-1])
+    made.add_argument("--pairs", type=count, default=pairs, help=f"pairs ({pairs})")
+    made.add_argument("--repeats", type=count, default=1, help="repeats in each process (1)")
+    made.add_argument("--prompt", type=count, default=512, help="prompt tokens (512)")
+    made.add_argument("--new", type=count, default=128, help="new tokens (128)")
+    made.add_argument("--threads", type=count, help="threads (this machine's cores)")
+    made.add_argument("--out", type=Path, help="a JSON file for all raw samples")
+    return made
+
+
+def process(name: str, command: Sequence[str], told: str, **environment: str) -> Data:
+    """The JSON that a process of the other side answers with. Raises MissingError if it fails."""
+    done = subprocess.run(
+        command, input=told, capture_output=True, text=True, env={**os.environ, **environment}
+    )
+    if done.returncode:
+        raise MissingError(f"{name}: exit status {done.returncode}: {done.stderr.strip()[-600:]}")
+    found: Data = json.loads(done.stdout)
+    return found
 
 
 def harness(request: Request) -> Data:

@@ -26,10 +26,10 @@ if missing := [name for name in ("easy_vqa", "torch", "transformers") if not fin
     raise SystemExit(3)
 
 import torch
-from smoke_vlm import card, exam, folder, lessons
-from smoke_vlm.pictures import split
 
 from harness import home
+from smoke_vlm import card, exam, folder, lessons
+from smoke_vlm.pictures import split
 
 SEED = 1
 EVERY = 120
