@@ -172,7 +172,7 @@ class ExportSource(Row):
 
     kind: Literal["export"]
     of: Origin
-    exporter: Literal["genai", "torch"]
+    exporter: Literal["genai", "gguf", "torch"]
     weights: Weights
 
 

@@ -1,4 +1,4 @@
-"""The source `export`: an ONNX folder made here from another artifact of the same model.
+"""The source `export`: a folder made here from another artifact of the same model.
 
 The exporter runs in a process of its own, so that its memory and its libraries go when it is done,
 and without network. What the folder's bytes follow from is its identity: the origin's, and the
@@ -25,12 +25,19 @@ _WRITER = 1  # raise it with any change of what an exporter is asked: cached fol
 
 @dataclass(frozen=True)
 class _Exporter:
-    """A module that is run, what it is made of, and the bytes a weight takes at each precision."""
+    """A module that is run, what it is made of, and what it takes.
+
+    `formats` are those of the origin. `precisions` are the bytes that a weight takes at each one,
+    `copies` how often all weights are in memory at full precision at the most, and `scratch` the
+    bytes that a weight takes on disk meanwhile.
+    """
 
     module: str
     distributions: tuple[str, ...]
     formats: tuple[str, ...]
     precisions: dict[str, float]
+    copies: int = 3
+    scratch: int = 4
 
 
 _EXPORTERS = {
@@ -39,6 +46,14 @@ _EXPORTERS = {
         ("onnxruntime-genai", "onnxruntime", "onnx-ir", "transformers", "torch", "gguf"),
         ("gguf",),
         {"fp32": 4, "int8": 1.15, "int4": 0.65},
+    ),
+    "gguf": _Exporter(
+        "harness.prepare.export_gguf",
+        ("gguf", "transformers"),
+        ("safetensors",),
+        {"f16": 2.1, "Q8_0": 1.1, "Q4_0": 0.9},
+        copies=1,  # in truth one tensor at a time
+        scratch=0,
     ),
     "torch": _Exporter(
         "harness.prepare.export_torch",
@@ -53,9 +68,8 @@ _OFFLINE = {
     "HF_HUB_DISABLE_TELEMETRY": "1",
     "ORT_DISABLE_TELEMETRY": "1",
 }
-_FULL_BYTES = 4  # a weight as the exporter reads it
+_FULL_BYTES = 4  # a weight in memory
 _TEXTS_BYTES = 64 << 20  # tokenizers, twice, and the graph without its weights
-_COPIES = 3  # of the weights in memory at the most
 _LIBRARIES_BYTES = 1 << 30
 
 
@@ -78,10 +92,10 @@ def identity(model: Model, artifact: Artifact) -> str:
 
 
 def cost(model: Model, artifact: Artifact) -> Need:
-    """What the origin still costs, the weights at full precision meanwhile, and the folder."""
+    """What the origin still costs, what is on disk meanwhile, and the folder."""
     source, exporter = _of(artifact)
     origin = prepare.need(model, model.origin(source.of))
-    weight = _FULL_BYTES + exporter.precisions[artifact.quantisation]
+    weight = exporter.scratch + exporter.precisions[artifact.quantisation]
     room = int(_weights(model) * weight) + _TEXTS_BYTES
     whole = None if origin.disk_bytes is None else origin.disk_bytes + room
     return Need(present=False, download_bytes=origin.download_bytes, disk_bytes=whole)
@@ -97,7 +111,7 @@ def write(model: Model, artifact: Artifact, part: Path, progress: Progress) -> W
             f"exporting {model.id} needs {', '.join(absent)}; "
             "run: python -m pip install 'claimbench[export]'"
         )
-    needed, there = _memory(model), memory_available()
+    needed, there = _memory(model, exporter), memory_available()
     if there is not None and needed > there:
         raise NotEnough("memory", needed, there, "close programs, or take a smaller model")
     origin = prepare.prepare(model, model.origin(source.of), progress=progress)
@@ -131,9 +145,9 @@ def _weights(model: Model) -> int:
     return model.parameters() + (shape.vocabulary * shape.hidden if shape.tied else 0)
 
 
-def _memory(model: Model) -> int:
-    """The most that an export takes: 1.8 GB was measured for 135 million weights at int4."""
-    return _COPIES * _FULL_BYTES * model.parameters() + _LIBRARIES_BYTES
+def _memory(model: Model, exporter: _Exporter) -> int:
+    """The most that an export takes: genai took 1.8 GB for 135 million weights at int4."""
+    return exporter.copies * _FULL_BYTES * model.parameters() + _LIBRARIES_BYTES
 
 
 def _run(command: list[str], scratch: Path, what: str, progress: Progress) -> None:

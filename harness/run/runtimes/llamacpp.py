@@ -4,7 +4,7 @@ Does not guarantee the speed of the high-level `Llama` class: that one is slower
 greedy: NumPy's argmax over llama.cpp's own buffer of logits, of which nothing is copied, where
 llama.cpp's greedy sampler lists the whole vocabulary first. Of equal logits the first wins, as
 there. The KV cache is cleared before each prompt and found
-empty, or the sample fails.
+empty, or the sample fails. Images: see `llamacpp_vision`.
 """
 
 from __future__ import annotations
@@ -13,12 +13,13 @@ import ctypes
 import re
 import time
 from collections.abc import Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import llama_cpp as api
 import numpy as np
 
-from harness.run.protocol import Settings
+from harness.run.protocol import Option, Settings
 from harness.run.runtimes import (
     NO_VISION,
     Answer,
@@ -33,10 +34,12 @@ from harness.run.runtimes.logits import likeliest
 
 if TYPE_CHECKING:
     from harness.run.images import Pixels
+    from harness.run.runtimes.llamacpp_vision import Vision
 
 _MIB = 1 << 20
 Logits = np.ndarray[tuple[int], np.dtype[np.float32]]
 _F16 = 1  # GGML_TYPE_F16
+_DEBUG = 1  # GGML_LOG_LEVEL_DEBUG
 
 
 class LlamaCpp:
@@ -49,36 +52,49 @@ class LlamaCpp:
         api.llama_log_set(self._callback, ctypes.c_void_p(0))
         api.llama_backend_init()
 
-    def _on_log(self, _level: int, text: bytes, _data: object) -> None:
-        self._log.append(text.decode("utf-8", "replace"))
+    def _on_log(self, level: int, text: bytes, _data: object) -> None:
+        if level != _DEBUG:  # to which mtmd writes every prompt
+            self._log.append(text.decode("utf-8", "replace"))
 
     def load(self, path: str, settings: Settings) -> None:
+        """A GGUF file, or a folder that holds one and may hold its mmproj."""
         self._settings, asked = settings, settings.options
+        self._batch = int(asked["batch"])
+        file, projector = Path(path), None
+        if file.is_dir():
+            from harness.run.runtimes.llamacpp_vision import split_folder
+
+            file, projector = split_folder(file, self._callback)
         params = api.llama_model_default_params()
         params.n_gpu_layers = asked["gpu_layers"]
         params.load_mode = api.LLAMA_LOAD_MODE_MMAP if asked["mmap"] else api.LLAMA_LOAD_MODE_NONE
-        model = api.llama_model_load_from_file(path.encode(), params)
+        model = api.llama_model_load_from_file(str(file).encode(), params)
         if not model:
-            raise ArtifactRefused(self._last_words())
+            raise ArtifactRefused(last_words(self._log))
         self._model = model
         self._vocab = api.llama_model_get_vocab(model)
+        self._vision = self._load_vision(projector) if projector else None
+
+    def _load_vision(self, projector: Path) -> Vision:
+        from harness.run.runtimes.llamacpp_vision import Vision
+
+        return Vision(projector, self._model, self._settings, self._log)
 
     def create_context(self) -> None:
+        length, window = self._settings.context, api.llama_model_n_ctx_train(self._model)
+        if length > window:
+            raise ArtifactRefused(f"a context of {length} tokens: the model's window is {window}")
         asked, params = self._settings.options, api.llama_context_default_params()
-        params.n_ctx, params.n_threads = self._settings.context, self._settings.threads
+        params.n_ctx, params.n_threads = length, self._settings.threads
         params.n_batch, params.n_ubatch = asked["batch"], asked["ubatch"]
         params.n_threads_batch = params.n_threads
-        params.flash_attn_type = (
-            api.LLAMA_FLASH_ATTN_TYPE_ENABLED
-            if asked["flash_attention"]
-            else api.LLAMA_FLASH_ATTN_TYPE_DISABLED
-        )
+        params.flash_attn_type = flash_attention(asked["flash_attention"])
         params.type_k = params.type_v = {"f16": _F16}[str(asked["kv_type"])]
         params.swa_full = False  # as llama.cpp's own programs have it: no more than the windows
         params.no_perf = False  # its counters say how many tokens were really evaluated
         context = api.llama_init_from_model(self._model, params)
         if not context:
-            raise ArtifactRefused(self._last_words())
+            raise ArtifactRefused(last_words(self._log))
         self._context = context
         self._memory = api.llama_get_memory(context)
 
@@ -86,20 +102,17 @@ class LlamaCpp:
         self, prompt: Prompt, new_tokens: int, *, stop_at_end: bool, top: int = 0, stop: Stop = None
     ) -> Answer:
         self._forget()
-        arrays, next_token = self._batches(prompt), (api.llama_token * 1)()
+        ids, images = (prompt.ids, prompt.images) if isinstance(prompt, Seen) else (prompt, None)
+        batches, next_token = text_batches(ids, self._batch), (api.llama_token * 1)()
         step = api.llama_batch_get_one(next_token, 1)  # for all: making one takes microseconds
         context, clock, is_end = self._context, time.perf_counter, api.llama_vocab_is_eog
         decode, synchronize = api.llama_decode, api.llama_synchronize
         tokens: list[int] = []
         stamps: list[float] = []
-        status = 0
+        ended = cut = False
 
         start = clock()
-        for array in arrays:
-            status |= decode(context, api.llama_batch_get_one(array, len(array)))
-        synchronize(context)
-        prefilled = clock()
-        ended = cut = False
+        status, embedded, prefilled = self._prefill(batches, images)
         logits = self._logits()
         first = likeliest(logits, top)
         while not (status or ended or cut or len(tokens) == new_tokens):
@@ -116,18 +129,27 @@ class LlamaCpp:
         self._went_well(status, logits)
         return Answer(
             tokens=tokens,
-            evaluated_tokens=self._evaluated(sum(map(len, arrays)), len(tokens)),
-            **times(start, prefilled, stamps),
+            evaluated_tokens=self._evaluated(len(ids), len(tokens)),
+            **times(start, prefilled, stamps, embedded),
             stopped=stopped(ended, cut),
             first_logprobs=first,
         )
 
-    def _batches(self, prompt: list[int] | Seen) -> list[ctypes.Array[ctypes.c_int32]]:
-        if isinstance(prompt, Seen):
-            raise ArtifactRefused(NO_VISION)
-        size = int(self._settings.options["batch"])
-        parts = [prompt[start : start + size] for start in range(0, len(prompt), size)]
-        return [(api.llama_token * len(part))(*part) for part in parts]
+    def _prefill(self, batches: list[Any], images: Any) -> tuple[int, float | None, float]:
+        """llama_decode's status, when images were embeddings (if any), and when all was done."""
+        decode, context, status, embedded = api.llama_decode, self._context, 0, None
+        if images:
+            batches = self._need_vision().encode(images)
+            embedded = time.perf_counter()
+        for batch in batches:
+            status |= decode(context, batch)
+        api.llama_synchronize(context)
+        return status, embedded, time.perf_counter()
+
+    def _need_vision(self) -> Vision:
+        if self._vision is None:
+            raise ArtifactRefused(f"{NO_VISION}: no mmproj file")
+        return self._vision
 
     def _forget(self) -> None:
         api.llama_memory_clear(self._memory, True)
@@ -137,7 +159,7 @@ class LlamaCpp:
 
     def _went_well(self, status: int, logits: Logits) -> None:
         if status:
-            raise ArtifactRefused(f"llama_decode answered {status}: {self._last_words()}")
+            raise ArtifactRefused(f"llama_decode answered {status}: {last_words(self._log)}")
         if logits.ctypes.data != self._logits().ctypes.data:
             raise RuntimeError("llama.cpp moved its logits while they were read")
 
@@ -145,7 +167,7 @@ class LlamaCpp:
         """Those of the last token, where llama.cpp keeps them: the next ones will be there, too."""
         last = api.llama_get_logits_ith(self._context, -1)
         if not last:
-            raise ArtifactRefused(f"llama.cpp has no logits: {self._last_words()}")
+            raise ArtifactRefused(f"llama.cpp has no logits: {last_words(self._log)}")
         return np.ctypeslib.as_array(last, (self.vocabulary(),))
 
     def _evaluated(self, prompt: int, new: int) -> int:
@@ -168,14 +190,16 @@ class LlamaCpp:
         threads = {api.llama_n_threads(context), api.llama_n_threads_batch(context)}
         # A build without a GPU back end says nothing of offloading: there is none.
         gpu_layers = int(offloaded[1]) if offloaded else 0
+        vision = self._vision
         settings = Settings(
-            device="gpu" if gpu_layers else "cpu",
+            device="gpu" if gpu_layers or (vision and vision.device() != "cpu") else "cpu",
             threads=threads.pop() if len(threads) == 1 else -1,
             context=api.llama_n_ctx(context),
             options={
                 "batch": api.llama_n_batch(context),
                 "ubatch": api.llama_n_ubatch(context),
-                "flash_attention": bool(flash and flash[1] == "enabled"),
+                "flash_attention": bool(flash and flash[1] == "enabled")
+                and (vision is None or vision.flash_attention()),
                 "kv_type": kinds.pop() if len(kinds) == 1 else "unknown",
                 "mmap": bool(mode and mode[1] == "mmap"),
                 "gpu_layers": gpu_layers,
@@ -183,7 +207,8 @@ class LlamaCpp:
         )
         return {
             "settings": vars(settings),
-            "weight_buffers": {name: int(float(size) * _MIB) for name, size in buffers},
+            "weight_buffers": {name: int(float(size) * _MIB) for name, size in buffers}
+            | ({"mmproj": vision.weight_bytes()} if vision else {}),
             "kv_bytes": int(sum(float(size) for size, *_ in kv) * _MIB) if kv else None,
             "runtime_build": _text(api.llama_print_system_info()).strip(),
         }
@@ -201,7 +226,7 @@ class LlamaCpp:
         return list(array[:count])
 
     def see(self, text: str, images: Sequence[Pixels]) -> Seen:
-        raise ArtifactRefused(NO_VISION)
+        return self._need_vision().see(text, images, self.tokenize)
 
     def detokenize(self, tokens: list[int]) -> str:
         pieces = bytearray()
@@ -226,9 +251,25 @@ class LlamaCpp:
             facts["licence"] = _text(buffer.value)
         return facts
 
-    def _last_words(self) -> str:
-        errors = [line.strip() for line in self._log if "error" in line or "failed" in line]
-        return " | ".join(errors[-3:]) or "llama.cpp gave no reason"
+
+def last_words(log: list[str]) -> str:
+    """What llama.cpp and mtmd said of the errors in a log."""
+    errors = [" ".join(line.split()) for line in log if "error" in line or "failed" in line]
+    return " | ".join(errors[-3:]) or "llama.cpp gave no reason"
+
+
+def text_batches(ids: list[int], size: int) -> list[Any]:
+    """Batches for llama_decode of `size` tokens at the most. Each gives its last token's logits."""
+    parts = [ids[start : start + size] for start in range(0, len(ids), size)]
+    return [
+        api.llama_batch(n_tokens=len(part), token=(api.llama_token * len(part))(*part))
+        for part in parts
+    ]
+
+
+def flash_attention(asked: Option) -> int:
+    """The word for it that llama.cpp and mtmd share."""
+    return int(api.LLAMA_FLASH_ATTN_TYPE_ENABLED if asked else api.LLAMA_FLASH_ATTN_TYPE_DISABLED)
 
 
 def _text(raw: bytes | None) -> str:
