@@ -241,6 +241,18 @@ _ROWS = (
         "wrong values of arguments that do exist; a model that makes no call invents nothing",
     ),
     Metric(
+        "answer_accuracy",
+        "share of answers right",
+        "share",
+        "higher",
+        None,
+        "wilson",
+        _share,
+        "share of items whose answer is the data set's, but for case, white space around it and a "
+        "full stop at its end; items about one picture count as one sample of it",
+        "answers in other words; pictures and questions of other kinds than the data set's",
+    ),
+    Metric(
         "parameters",
         "parameters",
         "count",

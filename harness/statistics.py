@@ -7,7 +7,7 @@ function answers None where the samples can't carry the answer; none invents a n
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass
 from statistics import NormalDist, fmean, stdev
 
@@ -78,7 +78,7 @@ def log_tails(values: Sequence[float]) -> Tails | None:
     return tails
 
 
-def proportion(hits: int, n: int, level: float = LEVEL) -> Estimate | None:
+def proportion(hits: float, n: int, level: float = LEVEL) -> Estimate | None:
     """Wilson's interval. At 20 of 20 it is (.839, 1) where the bootstrap says (1, 1)."""
     if n == 0:
         return None
@@ -91,7 +91,43 @@ def proportion(hits: int, n: int, level: float = LEVEL) -> Estimate | None:
     return Estimate(share, low, high, n, "Wilson", level)
 
 
-def share_tails(hits: int, n: int) -> Tails | None:
+def share(
+    right: Sequence[bool], groups: Sequence[Hashable], level: float = LEVEL
+) -> Estimate | None:
+    """The share that is right, with Wilson's interval for items that come in groups."""
+    hits, n = effective(right, groups)
+    found = proportion(hits, n, level)
+    if found is None or n == len(right):
+        return found
+    value, method = sum(right) / len(right), "Wilson, by group of items"
+    return Estimate(value, found.low, found.high, len(right), method, level)
+
+
+def effective(right: Sequence[bool], groups: Sequence[Hashable]) -> tuple[float, int]:
+    """Hits and n of as many independent items as tell what these tell.
+
+    Items of one group stand or fall together. How much they do is measured (design effect: the
+    variance between groups over that of independent items), and never counted as a gain. Groups
+    that are all right or all wrong count once each: of their likeness nothing can be seen.
+    """
+    hits, n = sum(right), len(right)
+    members: dict[Hashable, list[bool]] = {}
+    for one, group in zip(right, groups, strict=True):
+        members.setdefault(group, []).append(one)
+    count = len(members)
+    if count == n:
+        return hits, n
+    value = hits / n
+    doubt = value * (1 - value)
+    if count == 1 or not doubt:
+        return value * count, count
+    missed = (sum(group) - value * len(group) for group in members.values())
+    spread = sum(one * one for one in missed) * count / (count - 1)
+    independent = round(n / max(1.0, spread / (n * doubt)))
+    return value * independent, independent
+
+
+def share_tails(hits: float, n: int) -> Tails | None:
     """Tails of a share, by the score test. Agrees with `proportion`."""
     if n == 0:
         return None

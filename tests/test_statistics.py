@@ -16,6 +16,7 @@ from harness.statistics import (
     SAME_LEVEL,
     TAIL_MINIMUM,
     Estimate,
+    effective,
     holm,
     log_tails,
     mean_of_logs,
@@ -25,6 +26,7 @@ from harness.statistics import (
     percentile,
     proportion,
     ratio_of_pairs,
+    share,
     share_tails,
     slope_p,
 )
@@ -94,6 +96,53 @@ def test_a_share_and_its_p_say_the_same(counted: tuple[int, int], threshold: flo
     if min(abs(threshold - span.low), abs(threshold - span.high)) > 1e-9:
         inside = span.low <= threshold <= span.high
         assert (p_different(tails, threshold) > 0.05) == inside
+
+
+@given(COUNTS)
+def test_items_that_share_no_group_are_independent(counted: tuple[int, int]) -> None:
+    hits, n = counted
+    right = [at < hits for at in range(n)]
+    assert effective(right, range(n)) == (hits, n)
+    assert share(right, range(n)) == proportion(hits, n)
+
+
+@given(st.integers(2, 12), st.lists(st.booleans(), min_size=2, max_size=60))
+def test_copies_of_an_item_tell_no_more_than_it(copies: int, right: list[bool]) -> None:
+    """Each item comes `copies` times: the interval stays as wide as that of the items alone."""
+    several = [one for one in right for _ in range(copies)]
+    groups = [at for at in range(len(right)) for _ in range(copies)]
+    _, n = effective(several, groups)
+    assert n in (len(right), len(right) - 1)  # n / (n - 1) of the sample variance
+    found = share(several, groups)
+    assert found is not None
+    assert (found.value, found.n) == (pytest.approx(np.mean(right)), len(several))
+
+
+def test_the_interval_of_groups_covers_the_truth_as_often_as_it_says() -> None:
+    """1000 data sets of 60 pictures with 10 questions each, some pictures harder than others."""
+    chance = np.random.default_rng(1)
+    covered = {"by group": 0, "as if independent": 0}
+    for _ in range(1000):
+        ease = chance.beta(8, 2, 60)
+        right = (chance.random((60, 10)) < ease[:, None]).ravel().tolist()
+        groups = np.repeat(np.arange(60), 10).tolist()
+        for name, found in (
+            ("by group", share(right, groups)),
+            ("as if independent", proportion(sum(right), 600)),
+        ):
+            assert found is not None
+            covered[name] += found.low <= 0.8 <= found.high
+    assert 0.93 <= covered["by group"] / 1000 <= 0.97
+    assert covered["as if independent"] / 1000 < 0.92
+
+
+@pytest.mark.parametrize("all_right", [True, False])
+def test_groups_that_are_all_alike_count_once(all_right: bool) -> None:
+    right, groups = [all_right] * 100, [at // 10 for at in range(100)]
+    found, ten = share(right, groups), proportion(10 * all_right, 10)
+    assert found is not None and ten is not None
+    assert (found.value, found.low, found.high) == (ten.value, ten.low, ten.high)
+    assert effective([True, False], "aa") == (0.5, 1)
 
 
 def test_one_counter_example_settles_all_and_none() -> None:
@@ -201,6 +250,7 @@ def test_nothing_comes_from_nothing(values: Sequence[float]) -> None:
 
 def test_no_items_give_no_share() -> None:
     assert proportion(0, 0) is None
+    assert share([], []) is None
     assert share_tails(0, 0) is None
     assert percentile([], 0.5) is None
 

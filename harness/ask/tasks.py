@@ -65,7 +65,13 @@ class ToolCalls(Row):
     language: Literal["python", "java", "javascript"] = "python"
 
 
-Options = Annotated[ToolCalls, Field(discriminator="kind")]
+class VisualQuestions(Row):
+    """Nothing: an answer is compared as it stands."""
+
+    kind: Literal["visual_questions"]
+
+
+Options = Annotated[ToolCalls | VisualQuestions, Field(discriminator="kind")]
 """What one kind wants and others don't, one class per kind. A file does not repeat the kind."""
 
 

@@ -7,7 +7,7 @@ Each takes the claim's rule and, cell by cell in the rule's order, the samples; 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass, field
 from statistics import fmean
 
@@ -105,18 +105,24 @@ def _wilson(claim: Claim, rule: Rule, cells: Cells) -> Reading:
     items = [sample.data for sample in cells[0][1] if isinstance(sample.data, ItemData)]
     counts = Counter(item.outcome for item in items)
     hit = _HITS.get(rule.metric)
-    hits = sum(1 for item in items if (hit(item) if hit else item.correct))
+    right = [hit(item) if hit else item.correct for item in items]
+    groups = groups_of(items)
     series = [
         Point(label=name, value=float(count), note="") for name, count in counts.most_common()
     ]
-    estimate = statistics.proportion(hits, len(items), _level(rule))
+    estimate = statistics.share(right, groups, _level(rule))
     if estimate is None:
         return _nothing("no item was answered")
     holds, reason = _against(rule, estimate.low, estimate.high, float(rule.threshold))
-    p = _p(rule, statistics.share_tails(hits, len(items)), holds)
+    p = _p(rule, statistics.share_tails(*statistics.effective(right, groups)), holds)
     return Reading(
         estimate.value, _interval(estimate), len(items), holds, reason, p_value=p, series=series
     )
+
+
+def groups_of(items: Sequence[ItemData]) -> list[Hashable]:
+    """The group of each item; one that has none is a group of its own."""
+    return [at if item.group is None else item.group for at, item in enumerate(items)]
 
 
 def _slope(claim: Claim, rule: Rule, cells: Cells) -> Reading:

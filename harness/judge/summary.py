@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Sequence
 
 from harness import statistics
+from harness.judge.estimates import groups_of
 from harness.metrics import METRICS
 from harness.run.records import ItemData, Run, Sample
 from harness.run.values import value
@@ -26,6 +27,9 @@ def summary(run: Run, samples: Sequence[Sample]) -> list[tuple[str, str, str]]:
         elif values:
             rows.append((metric.name, metric.show(values[0]), "one process: no interval"))
     items = [sample.data for sample in samples if isinstance(sample.data, ItemData)]
+    if share := statistics.share([item.correct for item in items], groups_of(items)):
+        note = f"{share.low:.1%} to {share.high:.1%} (95%, n = {share.n})"
+        rows.append(("correct", f"{share.value:.1%}", note))
     for outcome, count in Counter(item.outcome for item in items).most_common():
         rows.append((outcome, str(count), f"of {len(items)} items"))
     causes = Counter(sample.cause for sample in samples if sample.cause)

@@ -24,6 +24,7 @@ _CAUSES = {
     "crashed": "failed: the process crashed",
     "timeout": "failed: no answer in time",
     "bad_artifact": "failed: the model file could not be used",
+    "bad_item": "failed: the item could not be asked",
     "refused": "failed: the runtime did something else",
 }
 

@@ -13,9 +13,9 @@ from harness.run.protocol import Settings, Shape
 
 SCHEMA_VERSION = 2
 
-Cause = Literal["crashed", "timeout", "out_of_memory", "bad_artifact", "refused"]
-"""Why a sample has no data: the worker died, hung, met its memory cap, could not use the artifact,
-or the runtime did something else than it was asked to."""
+Cause = Literal["crashed", "timeout", "out_of_memory", "bad_artifact", "bad_item", "refused"]
+"""Why a sample has no data: the worker died, hung, met its memory cap, could not use the artifact
+or this one item, or the runtime did something else than it was asked to."""
 
 Weights = Literal["real", "synthetic"]
 
@@ -156,6 +156,8 @@ class ItemData(Turn):
     """Both are given with the first item of each worker."""
     item: str
     item_sha256: Sha256
+    group: str | None = None
+    """What it shares with other items, a picture for instance: they stand or fall together."""
     later: list[Turn] = []
     output: str
     outcome: str

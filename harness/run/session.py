@@ -24,13 +24,14 @@ from harness.plan.planner import Planned, key
 from harness.run import gates, noise, store
 from harness.run.job import Job, make, now, record, takes_turns
 from harness.run.limit import cap
-from harness.run.machine import describe
+from harness.run.machine import describe, scrub
 from harness.run.manager import Worker
 from harness.run.records import Machine, Sample
 from harness.run.workloads import WORKLOADS
 
 Say = Callable[[str, float], None]
 """Told after each sample: what it was, and how many of the planned seconds it settles."""
+_DETAIL_CHARACTERS = 400
 
 
 @dataclass
@@ -175,6 +176,10 @@ class Session:
                         start = time.monotonic()
                     elif event["event"] == "item":
                         under_way = event["item"]
+                    elif event["event"] == "refused":
+                        cause = WorkerError("bad_item", scrub(event["detail"])[:_DETAIL_CHARACTERS])
+                        self._keep_item(job, under_way, began, start, None, cause)
+                        began, start, under_way = now(), time.monotonic(), None
                     else:
                         data = event["data"] | first
                         self._keep_item(job, under_way, began, start, data, None)

@@ -11,7 +11,8 @@ import torch
 from PIL import Image
 from transformers import AutoModelForImageTextToText, AutoProcessor
 
-from harness.statistics import Estimate, proportion
+from harness import statistics
+from harness.statistics import Estimate
 from smoke_vlm.pictures import COLOURS, SHAPES, Asked, Split
 
 KINDS = ("shape", "colour", "yes or no")
@@ -77,21 +78,5 @@ def sit(candidate: Candidate, test: Split, batch: int = 64) -> Iterator[Answer]:
 
 
 def share(answers: list[Answer]) -> Estimate | None:
-    """The share that is right. Questions about one image stand or fall together, so the interval
-    is Wilson's for as many independent questions as carry the same information (design effect).
-    """
-    plain = proportion(sum(one.right for one in answers), len(answers))
-    if plain is None:
-        return None
-    missed: dict[int, float] = {}
-    for one in answers:
-        missed[one.image] = missed.get(one.image, 0.0) + one.right - plain.value
-    images, doubt = len(missed), plain.value * (1 - plain.value)
-    independent = images
-    if doubt and images > 1:
-        spread = sum(one * one for one in missed.values()) * images / (images - 1)
-        independent = round(len(answers) / max(1.0, spread / (len(answers) * doubt)))
-    found = proportion(round(plain.value * independent), independent)
-    if found is None:
-        return None
-    return Estimate(plain.value, found.low, found.high, len(answers), "Wilson, by image")
+    """The share that is right; questions about one image stand or fall together."""
+    return statistics.share([one.right for one in answers], [one.image for one in answers])

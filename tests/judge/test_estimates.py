@@ -154,6 +154,20 @@ def test_a_share_is_judged_by_wilsons_interval(
     assert (found.p_value < 0.05) is (holds is not None)
 
 
+def test_questions_about_one_picture_count_as_one() -> None:
+    """180 of 200 right, ten questions a picture, and a picture is seen or it is not."""
+    asked = claim("answer_accuracy", ">=", 0.8, 200, task="easy_vqa")
+    answers = [item(at < 180) for at in range(200)]
+    alone = reading(asked, answers)
+    grouped = [one.model_copy(update={"group": str(at // 10)}) for at, one in enumerate(answers)]
+    together = reading(asked, grouped)
+    assert (alone.holds, together.holds) == (True, None)
+    assert alone.estimate == together.estimate == 0.9
+    assert together.p_value is not None and together.p_value > 0.05
+    assert together.interval is not None
+    assert together.interval.method == "Wilson, by group of items"
+
+
 def test_the_same_share_is_tost() -> None:
     asked = claim("tool_call_accuracy", "same", 0.5, 2000, margin=0.2, task="bfcl_simple_python")
     found = reading(asked, items(1000, 1000))

@@ -135,6 +135,15 @@ class Poisoned(Honest):
         return super().evaluate(prompt, new_tokens, stop_at_end=stop_at_end)
 
 
+class Picky(Honest):
+    """Refuses the one item that holds the text in POISON, and names a path of this machine."""
+
+    def tokenize(self, text: str) -> list[int]:
+        if os.environ["POISON"] in text:
+            raise ArtifactRefused(f"not this one; see {os.environ['HOME']}/notes")
+        return super().tokenize(text)
+
+
 class DiesLeaving(Honest):
     """After its last answer, before it has said that it was the last."""
 
@@ -152,6 +161,7 @@ RUNTIMES = (
     Wanders,
     Nonsense,
     Poisoned,
+    Picky,
     DiesLeaving,
 )
 

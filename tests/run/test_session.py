@@ -240,6 +240,25 @@ def test_an_item_that_kills_its_worker_is_recorded_once_and_the_others_are_answe
     assert first == [True, False, False, True, False]
 
 
+@pytest.mark.parametrize("which", [0, 2])
+def test_an_item_that_is_refused_costs_itself_alone(
+    which: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("POISON", questions(5)[which])
+    one = session(tmp_path)
+    one.run(planned(one, (cell(TASK, "Picky"), 5)))
+    run = runs(tmp_path)[f"{TASK} Picky"]
+    taken = samples(tmp_path, run)
+    assert [sample.cause for sample in taken] == [
+        "bad_item" if at == which else None for at in range(5)
+    ]
+    assert taken[which].detail == "not this one; see HOME/notes"
+    assert len({sample.item or sample.data.item for sample in taken}) == 5  # type: ignore[union-attr]
+    # One worker served them all: it said once what it really did.
+    said = [s for s in taken if isinstance(s.data, ItemData) and s.data.applied is not None]
+    assert len(said) == 1
+
+
 def test_a_worker_that_dies_before_its_first_item_ends_the_cell(tmp_path: Path) -> None:
     one = session(tmp_path)
     one.run(planned(one, (cell(TASK, "Crashes"), 3)))

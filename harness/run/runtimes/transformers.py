@@ -17,7 +17,6 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from math import prod
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -26,18 +25,19 @@ import transformers
 from tokenizers import pre_tokenizers
 from tokenizers.pre_tokenizers import ByteLevel, Digits
 from transformers import (
+    MODEL_FOR_IMAGE_TEXT_TO_TEXT_MAPPING,
+    AutoConfig,
     AutoModelForCausalLM,
+    AutoModelForImageTextToText,
     AutoTokenizer,
     DynamicCache,
     PreTrainedTokenizerFast,
 )
-from transformers.cache_utils import DynamicLayer
 from transformers.integrations.gguf import read_gguf_metadata
 from transformers.integrations.gguf.gguf_tokenizer_mapping import GGUF_PRE_TOKENIZER_SPLITS
 
 from harness.run.protocol import Settings
 from harness.run.runtimes import (
-    NO_VISION,
     Answer,
     ArtifactRefused,
     Prompt,
@@ -47,6 +47,8 @@ from harness.run.runtimes import (
     times,
 )
 from harness.run.runtimes.logits import likeliest
+from harness.run.runtimes.transformers_cache import Room, rooms
+from harness.run.runtimes.transformers_vision import Vision, sees
 
 if TYPE_CHECKING:
     from harness.run.images import Pixels
@@ -61,29 +63,6 @@ _SPLITS: dict[str, Callable[[], Any]] = {
 does not know the name and would split as GPT-2."""
 
 
-_Pair = tuple[torch.Tensor, torch.Tensor]
-
-
-class _Room(DynamicLayer):  # type: ignore[misc]  # the library counts as untyped
-    """Keys and values of one layer, written into room that is there already."""
-
-    def __init__(self, keys: torch.Tensor, values: torch.Tensor) -> None:
-        super().__init__()
-        self._keys, self._values = keys, values
-        self.keys, self.values = keys[:, :, :0], values[:, :, :0]
-        self.is_initialized = True
-
-    def update(
-        self, key_states: torch.Tensor, value_states: torch.Tensor, *_: Any, **__: Any
-    ) -> _Pair:
-        start, new = self.keys.shape[2], key_states.shape[2]
-        self._keys.narrow(2, start, new).copy_(key_states)  # raises where the room ends
-        self._values.narrow(2, start, new).copy_(value_states)
-        self.keys = self._keys[:, :, : start + new]
-        self.values = self._values[:, :, : start + new]
-        return self.keys, self.values
-
-
 class Transformers:
     """One model and the room for its KV cache. Implements `harness.run.runtimes.Runtime`."""
 
@@ -96,7 +75,7 @@ class Transformers:
         torch.set_num_threads(settings.threads)
         with _refusing():
             where = self._locate(Path(path))
-            self._model, report = AutoModelForCausalLM.from_pretrained(
+            self._model, report = _loader(where).from_pretrained(
                 **where,
                 dtype=getattr(torch, str(asked["dtype"])),
                 attn_implementation=asked["attention"],
@@ -113,6 +92,8 @@ class Transformers:
         except ArtifactRefused as error:  # what needs no text can still be measured
             self._no_tokenizer = str(error)
         self._ends = self._read_ends()
+        self._where = where
+        self._vision: Vision | None = None
 
     def _locate(self, path: Path) -> dict[str, Any]:
         """How the library is told where the artifact is, and that nothing else will do."""
@@ -155,7 +136,7 @@ class Transformers:
         with _refusing(), torch.inference_mode():
             cache = DynamicCache(config=self._model.config)
             self._logits(torch.zeros((1, 1), dtype=torch.long, device=self._model.device), cache)
-            self._rooms = _rooms(cache.layers, length)
+            self._rooms = rooms(cache.layers, length)
         self._cache = self._new_cache()
 
     def _window(self) -> int | None:
@@ -166,54 +147,71 @@ class Transformers:
         """Layers that keep every token are ours; others (sliding windows) stay the library's."""
         cache = DynamicCache(config=self._model.config)
         cache.layers = [
-            _Room(*room) if room else layer
+            Room(*room) if room else layer
             for room, layer in zip(self._rooms, cache.layers, strict=True)
         ]
         return cache
 
-    def _logits(self, ids: torch.Tensor, cache: Any) -> torch.Tensor:
+    def _logits(self, ids: torch.Tensor, cache: Any, **seen: Any) -> torch.Tensor:
         """Of the last position alone, whether or not the model can leave out the others."""
-        out = self._model(input_ids=ids, past_key_values=cache, use_cache=True, logits_to_keep=1)
+        out = self._model(
+            input_ids=ids, past_key_values=cache, use_cache=True, logits_to_keep=1, **seen
+        )
         last: torch.Tensor = out.logits[:, -1:]
         return last
 
     def evaluate(
         self, prompt: Prompt, new_tokens: int, *, stop_at_end: bool, top: int = 0, stop: Stop = None
     ) -> Answer:
-        if isinstance(prompt, Seen):
-            raise ArtifactRefused(NO_VISION)
-        if len(prompt) > self._settings.context:
-            raise ArtifactRefused(f"{len(prompt)} tokens in a context of {self._settings.context}")
+        given = prompt.ids if isinstance(prompt, Seen) else prompt
+        if len(given) > self._settings.context:
+            raise ArtifactRefused(f"{len(given)} tokens in a context of {self._settings.context}")
         self._cache = cache = self._new_cache()
-        ids = torch.tensor([prompt], dtype=torch.long, device=self._model.device)
-        clock, synchronize, predict = time.perf_counter, self._synchronize, self._logits
+        ids = torch.tensor([given], dtype=torch.long, device=self._model.device)
         ends = self._ends if stop_at_end else frozenset()
-        tokens: list[int] = []
-        stamps: list[float] = []
+        seen: dict[str, Any] = {}
 
         with _refusing(), torch.inference_mode():
-            start = clock()
-            logits = predict(ids, cache)
-            synchronize()
-            prefilled = clock()
+            start, encoded = time.perf_counter(), None
+            if isinstance(prompt, Seen):
+                seen = self._need_vision().encode(prompt)
+                self._synchronize()
+                encoded = time.perf_counter()
+            logits = self._logits(ids, cache, **seen)
+            self._synchronize()
+            prefilled = time.perf_counter()
             first = likeliest(logits[0, 0].float().numpy(force=True), top) if top else []
-            while True:
-                next_token = logits.argmax(dim=-1)
-                token = int(next_token)  # waits for the device
-                stamps.append(clock())
-                tokens.append(token)
-                cut = bool(stop and stop(tokens))
-                if len(tokens) == new_tokens or token in ends or cut:
-                    break
-                logits = predict(next_token, cache)
+            tokens, stamps, cut = self._continue(logits, cache, new_tokens, ends, stop)
 
         return Answer(
             tokens=tokens,
             evaluated_tokens=self._cached() - len(tokens) + 1,  # the last token is not fed back
-            **times(start, prefilled, stamps),
+            **times(start, prefilled, stamps, encoded),
             stopped=stopped(tokens[-1] in ends, cut),
             first_logprobs=first,
         )
+
+    def _continue(
+        self,
+        logits: torch.Tensor,
+        cache: Any,
+        new_tokens: int,
+        ends: frozenset[int],
+        stop: Stop,
+    ) -> tuple[list[int], list[float], bool]:
+        """The greedy tokens from here on, when each was there, and whether `stop` cut them."""
+        clock, predict = time.perf_counter, self._logits
+        tokens: list[int] = []
+        stamps: list[float] = []
+        while True:
+            next_token = logits.argmax(dim=-1)
+            token = int(next_token)  # waits for the device
+            stamps.append(clock())
+            tokens.append(token)
+            cut = bool(stop and stop(tokens))
+            if len(tokens) == new_tokens or token in ends or cut:
+                return tokens, stamps, cut
+            logits = predict(next_token, cache)
 
     def _synchronize(self) -> None:
         if self._model.device.type == "cuda":
@@ -232,12 +230,12 @@ class Transformers:
         for tensor in (*model.parameters(), *model.buffers()):
             weights[tensor.device.type, _name(tensor.dtype)] += tensor.nbytes
         (device, dtype), _ = weights.most_common(1)[0]
-        rooms = [room for room in self._rooms if room]
+        kept = [room for room in self._rooms if room]
         settings = Settings(
             device=device,
             threads=torch.get_num_threads(),
             # Without a layer that keeps every token nothing limits it.
-            context=min((room[0].shape[2] for room in rooms), default=self._settings.context),
+            context=min((room[0].shape[2] for room in kept), default=self._settings.context),
             options={"dtype": dtype, "attention": model.config._attn_implementation},
         )
         return {
@@ -264,14 +262,25 @@ class Transformers:
         return list(self._need_tokenizer().encode(text, add_special_tokens=False))
 
     def see(self, text: str, images: Sequence[Pixels]) -> Seen:
-        raise ArtifactRefused(NO_VISION)
+        with _refusing():
+            return self._need_vision().see(text, images)
+
+    def _need_vision(self) -> Vision:
+        """The vision part, got ready at first use: a model that is only timed needs none of it."""
+        if self._vision is None:
+            self._vision = Vision(self._model, self._where)
+        return self._vision
 
     def detokenize(self, tokens: list[int]) -> str:
         return str(self._need_tokenizer().decode(tokens, clean_up_tokenization_spaces=False))
 
     def chat_template(self) -> str:
+        """The tokenizer's; some folders of models that see keep it with the processor alone."""
         tokenizer = self._need_tokenizer()
-        return str(tokenizer.get_chat_template()) if tokenizer.chat_template else ""
+        if tokenizer.chat_template:
+            return str(tokenizer.get_chat_template())
+        with _refusing():
+            return self._need_vision().chat_template() if sees(self._model) else ""
 
     def _need_tokenizer(self) -> Any:
         if self._tokenizer is None:
@@ -287,19 +296,12 @@ class Transformers:
         return facts
 
 
-def _rooms(layers: list[Any], length: int) -> list[_Pair | None]:
-    """For keys and values of each layer that keeps every token, shaped as those that it has.
-
-    In one piece, as small ones would fill gaps in the heap, and of zeros, so that the memory is
-    taken now: a context shall be seen to cost what it costs.
-    """
-    keeping = [layer for layer in layers if type(layer) is DynamicLayer]
-    states = [states for layer in keeping for states in (layer.keys, layer.values)]
-    shapes = [(*one.shape[:2], length, one.shape[3]) for one in states]
-    sizes = [prod(shape) for shape in shapes]
-    whole = states[0].new_zeros(sum(sizes)) if states else torch.empty(0)
-    parts = (part.view(shape) for part, shape in zip(whole.split(sizes), shapes, strict=True))
-    return [(next(parts), next(parts)) if layer in keeping else None for layer in layers]
+def _loader(where: dict[str, Any]) -> Any:
+    """What loads the model: with its vision part where the configuration has one."""
+    if "gguf_file" in where:
+        return AutoModelForCausalLM
+    sees = type(AutoConfig.from_pretrained(**where)) in MODEL_FOR_IMAGE_TEXT_TO_TEXT_MAPPING
+    return AutoModelForImageTextToText if sees else AutoModelForCausalLM
 
 
 def _name(dtype: torch.dtype) -> str:

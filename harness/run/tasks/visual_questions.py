@@ -1,0 +1,102 @@
+"""The task kind "visual_questions": one picture, one question, one of a few short answers.
+
+The data are laid out as easy-VQA's: `members` of the task names `questions` (a JSON list of
+question, answer and number of the picture), `images` (the folder of <number>.png) and `answers`
+(all that there are, one a line). The prompt is the task's own; the picture stands before it.
+
+Questions about one picture share a group: they stand or fall together.
+"""
+
+from __future__ import annotations
+
+import json
+import zipfile
+from pathlib import Path
+
+from harness.ask.tasks import Task
+from harness.errors import BadFile
+from harness.run.tasks import Item, Score, ask_once, wheel_data
+
+VERSION = 1
+
+OUTCOMES = {
+    "empty": "nothing was said",
+    "not_an_answer": "none of the data set's answers, or more than one",
+    "wrong_answer": "another one of the data set's answers",
+    "right": "the data set's answer to this question",
+}
+
+ask = ask_once
+
+_PLACE = "{{ question }}"
+_PARTS = {"questions", "images", "answers"}
+_DETAIL_CHARS = 200
+
+
+def items(task: Task, wheel: Path, limit: int | None) -> list[Item]:
+    """The first `limit` rows of the task's order, or as many as are planned.
+
+    Raises BadFile if the wheel is another one or holds rows of another shape, UserError for a limit
+    that the data cannot meet.
+    """
+    number = wheel_data.count(task, limit)
+    if task.prompt.count(_PLACE) != 1:
+        raise BadFile(f"task {task.name}: the prompt must hold {_PLACE} once")
+    if set(task.source.members) != _PARTS:
+        raise BadFile(f"task {task.name}: members must be {', '.join(sorted(_PARTS))}")
+    with wheel_data.opened(task, wheel) as archive:
+        try:
+            return _items(task, archive, number)
+        except (TypeError, IndexError) as error:
+            raise wheel_data.unknown_shape(task, error) from error
+
+
+def _items(task: Task, archive: zipfile.ZipFile, number: int) -> list[Item]:
+    members = task.source.members
+    answers = [one.strip() for one in archive.read(members["answers"]).decode().splitlines()]
+    rows = {
+        f"{at:05}": row for at, row in enumerate(json.loads(archive.read(members["questions"])))
+    }
+    if len(rows) != task.rows.available:
+        raise BadFile(f"task {task.name}: {len(rows)} rows, not {task.rows.available}")
+    found = []
+    for id_ in task.rows.order(list(rows))[:number]:
+        question, answer, picture = rows[id_]
+        if answer not in answers:
+            raise BadFile(f"task {task.name}: row {id_} has an answer that is not in the list")
+        text = task.prompt.replace(_PLACE, question)
+        parts = [{"type": "image"}, {"type": "text", "text": text}]
+        found.append(
+            Item(
+                id_,
+                [{"role": "user", "content": parts}],
+                {"answer": answer, "answers": answers},
+                images=(archive.read(f"{members['images']}/{picture}.png"),),
+                group=str(picture),
+            )
+        )
+    return found
+
+
+def score(item: Item, output: str) -> Score:
+    """The outcome of a raw answer, as OUTCOMES defines it, by exact match.
+
+    Compared without regard to case, to white space around it and to one full stop at its end.
+    """
+    said = _canonical(output)
+    answer = item.payload["answer"]
+    if not said:
+        return Score("empty", False, "")
+    if said not in map(_canonical, item.payload["answers"]):
+        return Score("not_an_answer", False, _short(f"{said!r}"))
+    if said != _canonical(answer):
+        return Score("wrong_answer", False, f"{said!r} instead of {answer!r}")
+    return Score("right", True, "")
+
+
+def _canonical(text: str) -> str:
+    return text.strip().removesuffix(".").rstrip().casefold()
+
+
+def _short(text: str) -> str:
+    return text if len(text) <= _DETAIL_CHARS else text[: _DETAIL_CHARS - 2] + ".."
