@@ -66,8 +66,9 @@ class _Layer(nn.Module):
     def __init__(self, layer: Any, config: Any) -> None:
         super().__init__()
         self.attention, self.mlp, self.config = layer.self_attn, layer.mlp, config
-        self.before, self.between = _Norm(layer.input_layernorm), _Norm(
-            layer.post_attention_layernorm
+        self.before, self.between = (
+            _Norm(layer.input_layernorm),
+            _Norm(layer.post_attention_layernorm),
         )
 
     def forward(
