@@ -138,7 +138,10 @@ def _evaluated(shape: Shape | None, samples: Sequence[Sample]) -> Gate:
     for sample in samples:
         data = sample.data
         if isinstance(data, ItemData):
-            pairs |= {(turn.prompt_tokens, turn.evaluated_tokens) for turn in (data, *data.later)}
+            pairs |= {
+                (turn.prompt_tokens - turn.reused_tokens, turn.evaluated_tokens)
+                for turn in (data, *data.later)
+            }
         elif shape and isinstance(data, MemoryData):
             pairs.add((shape.prompt_tokens, data.evaluated_tokens))
         elif shape and isinstance(data, SpeedData):

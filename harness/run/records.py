@@ -124,7 +124,11 @@ class MemoryData(Row):
 
 
 class Turn(Row):
-    """One request to a model, and how its answer ended."""
+    """One request to a model, and what came of it.
+
+    Where the likelihood of options was asked for, the prompt is the context and each option but
+    its last token: that one is looked up, never fed.
+    """
 
     prompt_sha256: Sha256
     prompt_tokens: int
@@ -136,9 +140,14 @@ class Turn(Row):
     image_seconds: float | None = None
     """From pixels to embeddings. Null: no image."""
     evaluated_tokens: int
+    reused_tokens: int = 0
+    """Of the prompt's tokens, those that the cache held from the item before."""
     new_tokens: int
-    stopped: Literal["end", "length", "stop"]
-    """By the model's own end, by the limit of the task, by a text at which the task stops."""
+    stopped: Literal["end", "length", "stop"] | None
+    """By the model's own end, by the limit of the task, by a text at which the task stops.
+    Null: nothing was generated."""
+    logprobs: list[list[float]] = []
+    """Of each token of each option, where the likelihood of options was asked for."""
     first_logprobs: list[tuple[int, float]] = []
     """The likeliest first tokens, with their log-probabilities."""
 

@@ -129,6 +129,19 @@ class Seen:
     images: Any
 
 
+@dataclass(frozen=True)
+class Likelihoods:
+    """How likely some options are after one prefix.
+
+    `logprobs`: of each token of each option. `evaluated_tokens` were computed and
+    `reused_tokens` of the prefix were in the cache from the call before.
+    """
+
+    logprobs: list[list[float]]
+    evaluated_tokens: int
+    reused_tokens: int
+
+
 Prompt = list[int] | Seen
 Stop = Callable[[list[int]], bool] | None
 """Whether to stop after these new tokens."""
@@ -159,8 +172,20 @@ class Runtime(Protocol):
         """
         ...
 
-    def tokenize(self, text: str) -> list[int]:
-        """Ids of a rendered prompt: special tokens are recognised, none is added."""
+    def likelihoods(self, prefix: list[int], options: Sequence[list[int]]) -> Likelihoods:
+        """The log-probability of each token of each option, as if it alone followed `prefix`.
+
+        No option and no prefix is empty. As far as `prefix` begins like that of the call before,
+        and where the model's cache can be taken back to there, it is not computed again.
+        """
+        ...
+
+    def tokenize(self, text: str, *, special: bool = False) -> list[int]:
+        """Ids of a text. Special tokens in it are recognised.
+
+        `special` adds those that the model's tokenizer puts around a plain text; a rendered
+        prompt holds its own.
+        """
         ...
 
     def see(self, text: str, images: Sequence[Pixels]) -> Seen:

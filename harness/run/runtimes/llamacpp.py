@@ -24,12 +24,14 @@ from harness.run.runtimes import (
     NO_VISION,
     Answer,
     ArtifactRefused,
+    Likelihoods,
     Prompt,
     Seen,
     Stop,
     stopped,
     times,
 )
+from harness.run.runtimes.llamacpp_likelihoods import SEQUENCES, Scorer
 from harness.run.runtimes.logits import likeliest
 
 if TYPE_CHECKING:
@@ -80,11 +82,12 @@ class LlamaCpp:
 
         return Vision(projector, self._model, self._settings, self._log)
 
-    def create_context(self) -> None:
+    def create_context(self, sequences: int = 1) -> None:
         length, window = self._settings.context, api.llama_model_n_ctx_train(self._model)
         if length > window:
             raise ArtifactRefused(f"a context of {length} tokens: the model's window is {window}")
         asked, params = self._settings.options, api.llama_context_default_params()
+        params.n_seq_max, params.kv_unified = sequences, sequences > 1
         params.n_ctx, params.n_threads = length, self._settings.threads
         params.n_batch, params.n_ubatch = asked["batch"], asked["ubatch"]
         params.n_threads_batch = params.n_threads
@@ -97,6 +100,7 @@ class LlamaCpp:
             raise ArtifactRefused(last_words(self._log))
         self._context = context
         self._memory = api.llama_get_memory(context)
+        self._scorer: Scorer | None = None
 
     def evaluate(
         self, prompt: Prompt, new_tokens: int, *, stop_at_end: bool, top: int = 0, stop: Stop = None
@@ -135,6 +139,15 @@ class LlamaCpp:
             first_logprobs=first,
         )
 
+    def likelihoods(self, prefix: list[int], options: Sequence[list[int]]) -> Likelihoods:
+        """The first call replaces the context by one for many sequences, of the same settings."""
+        if self._scorer is None:
+            api.llama_free(self._context)
+            # llama.cpp aborts where a micro-batch cannot hold a token of each.
+            self.create_context(min(SEQUENCES, int(self._settings.options["ubatch"])))
+            self._scorer = Scorer(self._context, self._model)
+        return self._scorer.likelihoods(prefix, options)
+
     def _prefill(self, batches: list[Any], images: Any) -> tuple[int, float | None, float]:
         """llama_decode's status, when images were embeddings (if any), and when all was done."""
         decode, context, status, embedded = api.llama_decode, self._context, 0, None
@@ -152,6 +165,8 @@ class LlamaCpp:
         return self._vision
 
     def _forget(self) -> None:
+        if self._scorer:
+            self._scorer.forget()
         api.llama_memory_clear(self._memory, True)
         if api.llama_memory_seq_pos_max(self._memory, 0) != -1:
             raise RuntimeError("the KV cache is not empty after it was cleared")
@@ -216,11 +231,11 @@ class LlamaCpp:
     def vocabulary(self) -> int:
         return int(api.llama_vocab_n_tokens(self._vocab))
 
-    def tokenize(self, text: str) -> list[int]:
+    def tokenize(self, text: str, *, special: bool = False) -> list[int]:
         raw = text.encode()
         room = len(raw) + 8
         array = (api.llama_token * room)()
-        count = api.llama_tokenize(self._vocab, raw, len(raw), array, room, False, True)
+        count = api.llama_tokenize(self._vocab, raw, len(raw), array, room, special, True)
         if count < 0:
             raise RuntimeError(f"llama_tokenize needs room for {-count} tokens, not {room}")
         return list(array[:count])

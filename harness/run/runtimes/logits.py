@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -13,8 +15,19 @@ def likeliest(logits: NDArray[np.float32], top: int) -> list[tuple[int, float]]:
     """
     if not top:
         return []
+    wide = _normalised(logits)
+    order = np.argsort(-wide, kind="stable")[:top]
+    return [(int(token), float(wide[token])) for token in order]
+
+
+def log_probabilities(logits: NDArray[np.float32], tokens: Sequence[int]) -> list[float]:
+    """Of some tokens, by the logits of one position over the vocabulary."""
+    wide = _normalised(logits)
+    return [float(wide[token]) for token in tokens]
+
+
+def _normalised(logits: NDArray[np.float32]) -> NDArray[np.float64]:
     wide = logits.astype(np.float64)
     wide -= wide.max()
     wide -= np.log(np.exp(wide).sum())
-    order = np.argsort(-wide, kind="stable")[:top]
-    return [(int(token), float(wide[token])) for token in order]
+    return wide

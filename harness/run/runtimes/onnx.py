@@ -17,6 +17,7 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
+from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -29,6 +30,7 @@ from harness.run.runtimes import (
     NO_VISION,
     Answer,
     ArtifactRefused,
+    Likelihoods,
     Prompt,
     Seen,
     Stop,
@@ -36,12 +38,13 @@ from harness.run.runtimes import (
     stopped,
     times,
 )
-from harness.run.runtimes.logits import likeliest
-from harness.run.runtimes.onnx_call import Buffers, Cache, Call, Chain, Sessions
+from harness.run.runtimes.logits import likeliest, log_probabilities
+from harness.run.runtimes.onnx_call import Buffers, Call, Chain, Sessions
 from harness.run.runtimes.onnx_folder import Folder
 from harness.run.runtimes.onnx_providers import Executor, device_of
 from harness.run.runtimes.onnx_static import Rows, Steps, pair
 from harness.run.runtimes.onnx_vision import Sight, Vision
+from harness.run.runtimes.option_tree import reusable
 
 if TYPE_CHECKING:
     from harness.run.images import Pixels
@@ -117,6 +120,7 @@ class Onnx:
             raise ArtifactRefused(f"{context} tokens of context; the model's window is {window}")
         kind = Rows if self._sessions.twin else Buffers if self._graph.in_place else Chain
         self._cache: Rows | Buffers | Chain = kind(self._sessions, self._graph.cache, context)
+        self._held: list[int] = []
 
     def evaluate(
         self, prompt: Prompt, new_tokens: int, *, stop_at_end: bool, top: int = 0, stop: Stop = None
@@ -127,6 +131,7 @@ class Onnx:
         if last > self._settings.context:
             raise ArtifactRefused(f"{last} tokens; the context has {self._settings.context}")
         self._cache.clear()
+        self._held = []
         sessions = replace(self._sessions, embedder=sight or self._sessions.embedder)
         prefill = self._call(sessions, before, range(1))
         step = self._call(self._sessions, 1, range(before, last))
@@ -162,6 +167,33 @@ class Onnx:
             return Steps(sessions, self._cache, count)
         return Call(sessions, self._cache, count, pasts)
 
+    def likelihoods(self, prefix: list[int], options: Sequence[list[int]]) -> Likelihoods:
+        """One option after the other, each from the end of the prefix."""
+        start, longest = len(prefix), max(map(len, options)) - 1
+        if start + longest > self._settings.context:
+            room = self._settings.context
+            raise ArtifactRefused(f"{start + longest} tokens; the context has {room}")
+        kept, self._held = reusable(self._held, prefix), []
+        with _refusing(self._graph.path.name):
+            self._cache.back_to(kept)
+            reused = self._cache.filled()
+            call = self._call(self._sessions, start - reused, range(reused, reused + 1))
+            call.ids[0] = prefix[reused:]
+            first = call.run(reused).copy()
+            evaluated = self._cache.filled() - reused
+            step = self._call(self._sessions, 1, range(start, start + longest))
+            found = []
+            for option in options:
+                self._cache.back_to(start)
+                logprobs = log_probabilities(first, option[:1])
+                for past, (token, following) in enumerate(pairwise(option), start):
+                    step.ids[0] = token
+                    logprobs += log_probabilities(step.run(past), [following])
+                evaluated += self._cache.filled() - start
+                found.append(logprobs)
+        self._held = prefix
+        return Likelihoods(found, evaluated, reused)
+
     def applied(self) -> dict[str, Any]:
         """From the sessions as they were made; the context from the cache."""
         options = self._sessions.decoder.get_session_options()
@@ -187,8 +219,8 @@ class Onnx:
     def vocabulary(self) -> int:
         return self._sessions.vocabulary
 
-    def tokenize(self, text: str) -> list[int]:
-        return list(self._folder.tokenizer.encode(text, add_special_tokens=False).ids)
+    def tokenize(self, text: str, *, special: bool = False) -> list[int]:
+        return list(self._folder.tokenizer.encode(text, add_special_tokens=special).ids)
 
     def see(self, text: str, images: Sequence[Pixels]) -> Seen:
         return self._need_vision().see(text, images)

@@ -56,6 +56,10 @@ class Cache(Protocol):
 
     def clear(self) -> None: ...
 
+    def back_to(self, tokens: int) -> None:
+        """Forgets what came after so many tokens."""
+        ...
+
     def bind(self, binding: api.IOBinding) -> None:
         """When a call is made; `before` and `after` are for each time that it runs."""
         ...
@@ -89,6 +93,13 @@ class Buffers:
         for value in self._values.values():
             value.update_inplace(zeros)
 
+    def back_to(self, tokens: int) -> None:
+        """With zeros behind, as `clear`."""
+        for value in self._values.values():
+            kept = value.numpy().copy()
+            kept[:, :, tokens:] = 0
+            value.update_inplace(kept)
+
     def bind(self, binding: api.IOBinding) -> None:
         for past, present in self._parts.items():
             binding.bind_ortvalue_input(past, self._values[past])
@@ -116,6 +127,12 @@ class Chain:
 
     def clear(self) -> None:
         self._values = self._empty
+
+    def back_to(self, tokens: int) -> None:
+        """By copies: what a call gave belongs to ONNX Runtime."""
+        if tokens < self.filled():
+            kept = [np.ascontiguousarray(one.numpy()[:, :, :tokens]) for one in self._values]
+            self._values = [api.OrtValue.ortvalue_from_numpy(one, self._memory) for one in kept]
 
     def bind(self, binding: api.IOBinding) -> None:
         """Nothing yet: what is bound has another length each time."""

@@ -40,6 +40,7 @@ from harness.run.protocol import Settings
 from harness.run.runtimes import (
     Answer,
     ArtifactRefused,
+    Likelihoods,
     Prompt,
     Seen,
     Stop,
@@ -47,7 +48,9 @@ from harness.run.runtimes import (
     times,
 )
 from harness.run.runtimes.logits import likeliest
+from harness.run.runtimes.option_tree import nodes, reusable
 from harness.run.runtimes.transformers_cache import Room, rooms
+from harness.run.runtimes.transformers_likelihoods import in_one_pass, one_by_one
 from harness.run.runtimes.transformers_vision import Vision, sees
 
 if TYPE_CHECKING:
@@ -137,7 +140,7 @@ class Transformers:
             cache = DynamicCache(config=self._model.config)
             self._logits(torch.zeros((1, 1), dtype=torch.long, device=self._model.device), cache)
             self._rooms = rooms(cache.layers, length)
-        self._cache = self._new_cache()
+        self._cache, self._held = self._new_cache(), list[int]()
 
     def _window(self) -> int | None:
         text = self._model.config.get_text_config(decoder=True)
@@ -166,7 +169,7 @@ class Transformers:
         given = prompt.ids if isinstance(prompt, Seen) else prompt
         if len(given) > self._settings.context:
             raise ArtifactRefused(f"{len(given)} tokens in a context of {self._settings.context}")
-        self._cache = cache = self._new_cache()
+        self._cache, self._held = (cache := self._new_cache()), []
         ids = torch.tensor([given], dtype=torch.long, device=self._model.device)
         ends = self._ends if stop_at_end else frozenset()
         seen: dict[str, Any] = {}
@@ -213,6 +216,28 @@ class Transformers:
                 return tokens, stamps, cut
             logits = predict(next_token, cache)
 
+    def likelihoods(self, prefix: list[int], options: Sequence[list[int]]) -> Likelihoods:
+        if not all(self._rooms):  # a window cannot be taken back, and makes a mask of its own
+            with _refusing(), torch.inference_mode():
+                return one_by_one(self._model, self._new_cache, prefix, options)
+        kept = reusable(self._held, prefix)
+        tree = nodes(prefix, kept, options)
+        if kept + len(tree) > self._settings.context:
+            room = self._settings.context
+            raise ArtifactRefused(f"{kept + len(tree)} tokens; the context has {room}")
+        with _refusing(), torch.inference_mode():
+            self._back_to(kept)
+            reused, self._held = self._cached(), []
+            found = in_one_pass(self._model, self._cache, reused, tree, len(options))
+            evaluated = self._cached() - reused
+            self._back_to(len(prefix))
+        self._held = prefix
+        return Likelihoods(found, evaluated, reused)
+
+    def _back_to(self, tokens: int) -> None:
+        for layer in self._cache.layers:
+            layer.back_to(tokens)
+
     def _synchronize(self) -> None:
         if self._model.device.type == "cuda":
             torch.cuda.synchronize()
@@ -258,8 +283,8 @@ class Transformers:
     def vocabulary(self) -> int:
         return int(self._model.config.get_text_config(decoder=True).vocab_size)
 
-    def tokenize(self, text: str) -> list[int]:
-        return list(self._need_tokenizer().encode(text, add_special_tokens=False))
+    def tokenize(self, text: str, *, special: bool = False) -> list[int]:
+        return list(self._need_tokenizer().encode(text, add_special_tokens=special))
 
     def see(self, text: str, images: Sequence[Pixels]) -> Seen:
         with _refusing():

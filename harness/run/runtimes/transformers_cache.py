@@ -33,6 +33,10 @@ class Room(DynamicLayer):  # type: ignore[misc]  # the library counts as untyped
         self.values = self._values[:, :, : start + new]
         return self.keys, self.values
 
+    def back_to(self, tokens: int) -> None:
+        """Forgets what came after so many tokens."""
+        self.keys, self.values = self._keys[:, :, :tokens], self._values[:, :, :tokens]
+
 
 def rooms(layers: list[Any], length: int) -> list[Pair | None]:
     """For keys and values of each layer that keeps every token, shaped as those that it has.

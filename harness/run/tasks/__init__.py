@@ -75,6 +75,13 @@ class Respondent(Protocol):
         messages of the assistant. `tools` go to the model's own template.
         """
 
+    def likelihoods(self, context: str, options: Sequence[str]) -> list[float]:
+        """The log-likelihood of each option's text after `context`, with no template around them.
+
+        Each pair is split into tokens as one text. A part of it that begins like the context
+        before is not computed again.
+        """
+
 
 class TaskKind(Protocol):
     """What a task kind's module offers."""

@@ -7,6 +7,7 @@ import json
 from collections.abc import Sequence
 from typing import Any
 
+from harness.errors import BadFile
 from harness.run.chat_template import render
 from harness.run.runtimes import Runtime, Seen, Stop
 
@@ -52,6 +53,39 @@ class Listener:
         )
         said = answer.tokens[:-1] if answer.stopped == "end" else answer.tokens
         return _before(self._runtime.detokenize(said), stop)
+
+    def likelihoods(self, context: str, options: Sequence[str]) -> list[float]:
+        prefix, tails = self._split(context, options)
+        found = self._runtime.likelihoods(prefix, tails)
+        fed = len(prefix) + sum(len(tail) - 1 for tail in tails)
+        self.turns.append(
+            {
+                "prompt_sha256": sha256(json.dumps([context, *options])),
+                "prompt_tokens": fed,
+                "prompt_start": prefix[:_START],
+                "prompt_ids_sha256": sha256(json.dumps([prefix, *tails])),
+                "evaluated_tokens": found.evaluated_tokens,
+                "reused_tokens": found.reused_tokens,
+                "new_tokens": 0,
+                "stopped": None,
+                "logprobs": found.logprobs,
+            }
+        )
+        return [sum(one) for one in found.logprobs]
+
+    def _split(self, context: str, options: Sequence[str]) -> tuple[list[int], list[list[int]]]:
+        """The ids of the context, and of what each option adds to it.
+
+        Blanks at the end of the context go to the options: tokens begin with them. As lm-eval.
+        """
+        bare = context.rstrip()
+        blanks = context[len(bare) :]
+        prefix = self._runtime.tokenize(bare, special=True)
+        wholes = (self._runtime.tokenize(bare + blanks + one, special=True) for one in options)
+        tails = [whole[len(prefix) :] for whole in wholes]
+        if not prefix or not all(tails):
+            raise BadFile(f"item {self._item}: no context, or an option without a token")
+        return prefix, tails
 
     def _see(self, prompt: str, images: Sequence[bytes]) -> Seen:
         if not images:
