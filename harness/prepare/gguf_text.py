@@ -45,11 +45,12 @@ def describe(writer: Any, text: Any, origin: Path) -> None:
 
 
 def interleaved(values: Any, heads: int) -> Any:
-    """Rows of queries or keys in the order of llama.cpp's RoPE for Llama.
+    """Rows (or biases) of queries or keys in the order of llama.cpp's RoPE for Llama.
 
     It turns neighbouring values of a head, where transformers turns those half a head apart.
     """
-    return values.reshape(heads, 2, -1, values.shape[-1]).swapaxes(1, 2).reshape(values.shape)
+    halves = values.reshape(heads, 2, -1, *values.shape[1:])
+    return halves.swapaxes(1, 2).reshape(values.shape)
 
 
 def _describe_tokenizer(writer: Any, size: int, origin: Path) -> None:
@@ -57,6 +58,8 @@ def _describe_tokenizer(writer: Any, size: int, origin: Path) -> None:
     model = tokenizer["model"]
     if model["type"] != "BPE" or tokenizer["normalizer"] or model.get("byte_fallback"):
         raise SystemExit("only a byte-level BPE tokenizer without normaliser is exported")
+    if not model["merges"]:
+        raise SystemExit("llama.cpp cannot read a BPE tokenizer without merges")
     writer.add_tokenizer_model("gpt2")
     writer.add_tokenizer_pre(_split_name(tokenizer["pre_tokenizer"]))
     tokens, kinds = _tokens(model["vocab"], tokenizer["added_tokens"], size)

@@ -101,6 +101,7 @@ def test_rows_of_the_embeddings_without_a_token_are_unused(exported: dict[str, P
             "RoPE of type linear",
         ),
         ("tokenizer.json", ("normalizer",), {"type": "NFC"}, "without normaliser"),
+        ("tokenizer.json", ("model", "merges"), [], "without merges"),
         ("tokenizer.json", ("pre_tokenizer",), {"type": "Whitespace"}, "splits by"),
         ("processor_config.json", ("image_processor",), {}, "no image processor"),
     ],

@@ -75,8 +75,10 @@ class Executor:
             except Exception as error:  # ONNX Runtime's own have no other base
                 raise ArtifactRefused(f"{package}: {error}") from error
         kinds = api.OrtHardwareDeviceType
-        found = {kind: [one for one in _offered(name) if one.device.type == kind] for kind in
-                 (kinds.NPU, kinds.CPU)}
+        found = {
+            kind: [one for one in _offered(name) if one.device.type == kind]
+            for kind in (kinds.NPU, kinds.CPU)
+        }
         self._found = (found[kinds.NPU] or found[kinds.CPU])[:1]
         self.emulated = not found[kinds.NPU]
         if not self._found:
