@@ -7,13 +7,17 @@ it has not: more heads than keys, weights of their own at the head, pictures in 
 from __future__ import annotations
 
 import json
+import random
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
 from test_llamacpp import runtime
+from test_llamacpp_vision import picture
+from test_transformers_vision import runtime as transformers_runtime
 from tiny_models import write_model
+from tiny_vlms import TILE, write_vlm
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from harness.prepare import export_gguf
@@ -23,13 +27,13 @@ from harness.run.runtimes.llamacpp import LlamaCpp
 TEXT = "Zoë paid 3 €:\n\n日本語 <|im_start|>user\nHi 1234<|im_end|>\n"
 
 
-def merged(folder: Path) -> Path:
+def merged(folder: Path, piece: str = "Ċ") -> Path:
     """The folder with a merge in its tokenizer: llama.cpp reads none without."""
     path = folder / "tokenizer.json"
     whole = json.loads(path.read_text())
     vocabulary = whole["model"]["vocab"]
-    vocabulary["ĊĊ"] = max(vocabulary.values()) + 1
-    whole["model"]["merges"] = [["Ċ", "Ċ"]]
+    vocabulary[2 * piece] = max(vocabulary.values()) + 1
+    whole["model"]["merges"] = [[piece, piece]]
     path.write_text(json.dumps(whole))
     return folder
 
@@ -107,3 +111,46 @@ def test_a_context_longer_than_the_models_window_is_refused(tmp_path: Path) -> N
     assert exported(folder, context=512).applied()["settings"]["context"] == 512
     with pytest.raises(ArtifactRefused, match="context of 768 tokens: the model's window is 512"):
         runtime(tmp_path / "exported", context=768)
+
+
+# Pictures in tiles
+
+
+@pytest.mark.parametrize("family", ["idefics3", "smolvlm"])
+def test_tiles_stand_in_a_prompt_as_in_transformers(family: str, tmp_path: Path) -> None:
+    """Pictures of many shapes: the same ids, and so the same tiles, in the same order."""
+    folder = merged(write_vlm(tmp_path / "model", family))
+    found, other = exported(folder, context=512), transformers_runtime(folder)
+    draw = random.Random(1)
+    shapes = [(TILE, TILE), (3 * TILE, TILE), (2, 2)]
+    shapes += [(draw.randint(8, 200), draw.randint(8, 200)) for _ in range(40)]
+    tiles = set()
+    for shape in shapes:
+        images = [picture(*shape), picture(*shape[::-1])]
+        here, there = (one.see("One: <image> Two: <image>?", images) for one in (found, other))
+        assert (here.ids, here.image_tokens) == (there.ids, there.image_tokens), shape
+        tiles.add(here.image_tokens)
+    assert len(tiles) == 3
+
+
+@pytest.mark.parametrize("family", ["idefics3", "smolvlm"])
+def test_tiles_are_answered_as_in_transformers(family: str, tmp_path: Path) -> None:
+    folder = merged(write_vlm(tmp_path / "model", family))
+    found, other = exported(folder, context=512), transformers_runtime(folder)
+    for shape in ((96, 96), (40, 90), (96, 30), (200, 120)):
+        answers = [
+            one.evaluate(one.see("<image> What?", [picture(*shape)]), 2, stop_at_end=False, top=5)
+            for one in (found, other)
+        ]
+        here, there = (dict(answer.first_logprobs) for answer in answers)
+        assert answers[0].first_logprobs[0][0] == answers[1].first_logprobs[0][0]
+        for token in here.keys() & there.keys():
+            assert here[token] == pytest.approx(there[token], abs=0.1)
+        assert answers[0].evaluated_tokens == answers[1].evaluated_tokens
+
+
+def test_a_vocabulary_without_the_line_before_the_overview_is_refused(tmp_path: Path) -> None:
+    """mtmd sets two line ends as one token, be there one or not."""
+    found = exported(merged(write_vlm(tmp_path / "model"), "a"), context=512)
+    with pytest.raises(ArtifactRefused, match="token beside an image that the vocabulary lacks"):
+        found.see("<image>", [picture(96, 96)])
