@@ -297,6 +297,12 @@ _HITS: dict[str, Callable[[ItemData], bool]] = {
 }
 """What a share counts, where that is not the correct items."""
 
+
+def counts_correct(metric: str) -> bool:
+    """Whether the metric is the share of correct items."""
+    return METRICS[metric].statistic == "wilson" and metric not in _HITS
+
+
 _STATISTICS: dict[str, Callable[[Claim, Rule, Cells], Reading]] = {
     "log_t": _log_t,
     "paired": _paired,

@@ -14,7 +14,7 @@ from harness import statistics
 from harness.ask.claims import Claim, Rule
 from harness.ask.models import Model
 from harness.errors import BadFile
-from harness.judge import estimates
+from harness.judge import estimates, other_rules
 from harness.judge.estimates import Reading
 from harness.judge.verdicts import (
     Evidence,
@@ -57,6 +57,8 @@ class Case:
     failed: int
     problem: str | None
     """Why the evidence does not count: a failed gate, too few samples, arms of two sessions."""
+    flips: tuple[str, ...]
+    """Other rules of scoring under which the reading would decide otherwise."""
 
 
 def judge(results: Path, claims: Iterable[Claim], models: Mapping[str, Model]) -> list[Verdict]:
@@ -143,7 +145,8 @@ def _case(
     reading = estimates.read(claim, rule, cells)
     failed = sum(_failed(samples.of(one), rule) for one in runs)
     problem = _problem(rule, runs) or _played(rule, [samples.of(one) for one in runs])
-    return Case(claim, rule, machine, runs, reading, failed, problem)
+    flips = other_rules.flips(claim, rule, cells, reading)
+    return Case(claim, rule, machine, runs, reading, failed, problem, flips)
 
 
 def _failed(samples: Sequence[Sample], rule: Rule) -> int:
@@ -277,7 +280,7 @@ def _finding(results: Path, case: Case) -> Finding:
         shape=last.shape,
         artifact_sha256=sorted({artifact.sha256 for artifact in artifacts}),
         gates=[gate for run in runs for gate in run.gates],
-        warnings=[warning for run in runs for warning in run.warnings],
+        warnings=[*(warning for run in runs for warning in run.warnings), *case.flips],
         series=[
             point.model_copy(update={"value": _rounded(point.value)}) for point in reading.series
         ],

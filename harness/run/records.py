@@ -172,6 +172,8 @@ class ItemData(Turn):
     outcome: str
     correct: bool
     detail: str
+    by_other_rules: dict[str, bool] = {}
+    """Whether the rules of others, by their names, find the same output right."""
 
 
 class Fact(Row):

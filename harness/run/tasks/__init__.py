@@ -9,7 +9,7 @@ import hashlib
 import importlib
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol, cast
 
@@ -50,11 +50,15 @@ class Item:
 
 @dataclass(frozen=True)
 class Score:
-    """How one answer did. `outcome` is one of its kind's OUTCOMES, `detail` a short reason."""
+    """How one answer did. `outcome` is one of its kind's OUTCOMES, `detail` a short reason.
+
+    `by_other_rules` tells, rule by rule, whether someone else's scorer finds the answer right.
+    """
 
     outcome: str
     correct: bool
     detail: str
+    by_other_rules: dict[str, bool] = field(default_factory=dict)
 
 
 class Respondent(Protocol):

@@ -27,7 +27,7 @@ from harness.run.tasks import (
     tool_call_parsers,
     wheel_data,
 )
-from harness.run.tasks.tool_call_parsers import Call
+from harness.run.tasks.tool_call_parsers import Call, Parsed
 
 VERSION = 2
 
@@ -55,6 +55,7 @@ OUTCOMES = {
 ask = ask_once
 
 _CORRECT = ("exact", "clean_abstention")
+_RIGHT = ("exact", "")
 _PLACE = "{{ tools }}"
 _DETAIL_CHARS = 200
 
@@ -84,63 +85,51 @@ def items(task: Task, wheel: Path, limit: int | None) -> list[Item]:
 
 
 def score(item: Item, output: str) -> Score:
-    """The outcome of a raw answer, as OUTCOMES defines it.
+    """The outcome of a raw answer, as OUTCOMES defines it, and BFCL's verdict on it.
 
     Function names must match to the letter: math_hypot for math.hypot is an invented tool. Text
     that calls an offered function some other way, name(..), is an attempt, so it is unparseable and
     never an abstention; defining one, def name(..), is not.
     """
-    functions, expected = item.payload["functions"], item.payload["expected"]
     parsed = tool_call_parsers.find(item.payload["parser"])(output)
+    outcome, detail = _outcome(item.payload, parsed, output)
+    if len(detail) > _DETAIL_CHARS:
+        detail = detail[: _DETAIL_CHARS - 2] + ".."
+    offered = {function["name"]: function for function in item.payload["functions"]}
+    language = item.payload.get("language", "python")
+    expected = item.payload["expected"]
+    bfcl = call_scores.bfcl_finds_right(parsed, offered, expected, language)
+    return Score(outcome, outcome in _CORRECT, detail, {"bfcl": bfcl})
+
+
+def _outcome(payload: dict[str, Any], parsed: Parsed, output: str) -> tuple[str, str]:
+    functions, expected = payload["functions"], payload["expected"]
     if parsed.state == "unparseable":
-        return _score("unparseable", parsed.problem)
+        return "unparseable", parsed.problem
     if not parsed.calls and (named := _written_as_call(output, functions)):
-        return _score("unparseable", f"{named}(..) is not in the format asked for")
+        return "unparseable", f"{named}(..) is not in the format asked for"
     offered = {function["name"]: function for function in functions}
     for call in parsed.calls:
         if call.name not in offered:
-            return _score("invented_tool", f"{call.name!r} was not offered")
+            return "invented_tool", f"{call.name!r} was not offered"
     if expected is None:
-        return _score_any(parsed.calls, offered)
+        return _outcome_of_any(parsed.calls, offered)
     counts = f"{len(parsed.calls)} calls, {len(expected)} expected"
     if len(parsed.calls) > len(expected):
-        return _score("spurious_call", counts)
+        return "spurious_call", counts
     if len(parsed.calls) < len(expected):
-        return _score("missing_call", counts)
+        return "missing_call", counts
     if not expected:
-        return _score("clean_abstention", "no call, none expected")
-    language = item.payload.get("language", "python")
-    return _score(*(call_scores.fault_of(parsed.calls, offered, expected, language) or _RIGHT))
+        return "clean_abstention", "no call, none expected"
+    language = payload.get("language", "python")
+    return call_scores.fault_of(parsed.calls, offered, expected, language) or _RIGHT
 
 
-_RIGHT = ("exact", "")
-
-
-def _score_any(calls: Sequence[Call], offered: dict[str, dict[str, Any]]) -> Score:
+def _outcome_of_any(calls: Sequence[Call], offered: dict[str, dict[str, Any]]) -> tuple[str, str]:
     if not calls:
-        return _score("missing_call", "no call where some call is right")
+        return "missing_call", "no call where some call is right"
     faults = (call_scores.unusable(call, offered[call.name]) for call in calls)
-    return _score(*next(filter(None, faults), _RIGHT))
-
-
-def _correct_by_bfcl(item: Item, output: str) -> bool:
-    payload = item.payload
-    return call_scores.bfcl_finds_right(
-        tool_call_parsers.find(payload["parser"])(output),
-        {function["name"]: function for function in payload["functions"]},
-        payload["expected"],
-        payload.get("language", "python"),
-    )
-
-
-OTHER_RULES = {"bfcl": _correct_by_bfcl}
-"""Whether an output is correct by the rule of someone else; `score` is the canonical one."""
-
-
-def _score(outcome: str, detail: str) -> Score:
-    if len(detail) > _DETAIL_CHARS:
-        detail = detail[: _DETAIL_CHARS - 2] + ".."
-    return Score(outcome, outcome in _CORRECT, detail)
+    return next(filter(None, faults), _RIGHT)
 
 
 def _written_as_call(output: str, functions: list[dict[str, Any]]) -> str | None:

@@ -56,4 +56,5 @@ def _answer(
         "outcome": score.outcome,
         "correct": score.correct,
         "detail": score.detail,
+        "by_other_rules": score.by_other_rules,
     }

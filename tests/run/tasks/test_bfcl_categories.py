@@ -145,7 +145,7 @@ def test_agreement_with_bfcl_on_every_category(reference: Checker, wheel: Path, 
             except (TypeError, AttributeError, KeyError, OverflowError):
                 theirs = False  # theirs crashes where ours must say no
             seen[theirs] += 1
-            assert tool_calls.OTHER_RULES["bfcl"](item, written(calls)) is theirs, calls
+            assert tool_calls.score(item, written(calls)).by_other_rules["bfcl"] is theirs, calls
     assert seen[True] and seen[False]
 
 
@@ -261,7 +261,7 @@ def test_where_the_rules_part(
     item = item_of(expected, [F, G])
     text = output if isinstance(output, str) else written(output)
     assert tool_calls.score(item, text).outcome == outcome
-    assert tool_calls.OTHER_RULES["bfcl"](item, text) is by_bfcl
+    assert tool_calls.score(item, text).by_other_rules["bfcl"] is by_bfcl
 
 
 TWO = [{"f": {"a": ["x"]}}, {"g": {"b": ["y", ""]}}]

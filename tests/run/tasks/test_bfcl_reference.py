@@ -23,7 +23,7 @@ Checker = Callable[[Item, list[dict[str, Any]]], bool]
 
 def ours(item: Item, calls: list[dict[str, Any]]) -> bool:
     text = f"<tool_call>{json.dumps(calls)}</tool_call>"
-    return tool_calls.OTHER_RULES["bfcl"](item, text)
+    return tool_calls.score(item, text).by_other_rules["bfcl"]
 
 
 def made_up(schema: dict[str, Any], accepted: list[Any]) -> Item:
