@@ -167,13 +167,15 @@ class Origin(Row):
 class ExportSource(Row):
     """Made here from another artifact, at the precision that the artifact's quantisation names.
 
-    `weights` repeats what the origin's are, so that the row says it; loading checks it.
+    `weights` repeats what the origin's are, so that the row says it; loading checks it. `context`:
+    the tokens that graphs of fixed shapes are made for. Null: shapes are not fixed.
     """
 
     kind: Literal["export"]
     of: Origin
-    exporter: Literal["genai", "gguf", "torch"]
+    exporter: Literal["genai", "gguf", "qnn", "torch"]
     weights: Weights
+    context: PositiveInt | None = None
 
 
 class Artifact(Row):
@@ -185,6 +187,11 @@ class Artifact(Row):
         PypiSource | PypiPartsSource | HubSource | BundledSource | SyntheticSource | ExportSource,
         Field(discriminator="kind"),
     ]
+
+    @property
+    def context(self) -> int | None:
+        """The tokens that its graphs are made for; None where their shapes are not fixed."""
+        return self.source.context if isinstance(self.source, ExportSource) else None
 
     @property
     def weights(self) -> Weights:

@@ -60,11 +60,15 @@ def run(options: argparse.Namespace) -> int:
     return 0
 
 
-def _first(model: models.Model, runtime: str) -> str:
-    """The quantisation of the first artifact that the runtime reads, or of the first there is."""
+def _first(model: models.Model, runtime: str, device: str) -> str:
+    """The quantisation of the first artifact that the runtime reads, or of the first there is.
+
+    Fixed shapes are what NPUs need and nobody else asks for.
+    """
     formats = RUNTIMES[runtime].formats if runtime in RUNTIMES else ()
     readable = [one for one in model.artifacts if one.format in formats]
-    return (readable or model.artifacts)[0].quantisation
+    fitting = [one for one in readable if bool(one.context) == device.startswith("npu:")]
+    return (fitting or readable or model.artifacts)[0].quantisation
 
 
 def _cell(context: Context, options: argparse.Namespace) -> Cell:
@@ -81,7 +85,7 @@ def _cell(context: Context, options: argparse.Namespace) -> Cell:
         workload=workload,
         task=options.task,
         model=model.id,
-        quantisation=options.quantisation or _first(model, options.runtime),
+        quantisation=options.quantisation or _first(model, options.runtime, options.device),
         runtime=options.runtime,
         device=options.device,
         context=options.context if workload == "memory" else None,

@@ -112,7 +112,7 @@ class Planner:
         shape = self._shape(cell, probe)
         task = self._tasks.get(cell.task or "")
         context = _context(cell, shape)
-        room = min(context, model.geometry.context)
+        room = min(context, _window(model, artifact))
         settings = settings_for(
             str(cell.runtime), str(cell.device), self._cores, room, artifact.quantisation
         )
@@ -142,7 +142,7 @@ class Planner:
                 for one in model.artifacts
                 if one.weights == "real" and one.source.kind != "hub" and one.format in formats
             ]
-            artifact = real[0] if real and not _missing_runtime(HEADER_READER) else None
+            artifact = real[0] if real and not _missing_runtime(HEADER_READER, "cpu") else None
             need = prepare.need(model, artifact) if artifact else None
         return Planned(cell, 1, claims, None, None, artifact, need, 0.5, None)
 
@@ -174,11 +174,13 @@ class Planner:
     def _problem(
         self, cell: Cell, model: Model, artifact: Artifact, memory: int, context: int
     ) -> str | None:
-        runtime, window = str(cell.runtime), model.geometry.context
+        runtime, window = str(cell.runtime), _window(model, artifact)
         if artifact.format not in RUNTIMES[runtime].formats:
             return f"{runtime} does not read {artifact.format}"
-        if missing := _missing_runtime(runtime):
+        if missing := _missing_runtime(runtime, str(cell.device)):
             return missing
+        if str(cell.device).startswith("npu:") and artifact.context is None:
+            return f"{cell.device} needs graphs of fixed shapes; {_fixed(model)}"
         if context > window and not cell.task:
             return f"{context} tokens asked for; the window of {model.id} is {window}"
         if cell.task and artifact.weights == "synthetic":
@@ -202,6 +204,8 @@ def key(planned: Planned, models: Mapping[str, Model], tasks: Mapping[str, Task]
         runtime = RUNTIMES[cell.runtime or HEADER_READER]
         parts.append(prepare.identity(models[cell.model], planned.artifact))
         parts += [importlib.metadata.version(one) for one in runtime.distributions]
+        also = runtime.also.get(str(cell.device))
+        parts += [importlib.metadata.version(also[0])] if also else []
     if cell.workload == "facts":
         parts.append(digest(models[str(cell.model)]))
     if cell.task:
@@ -210,6 +214,15 @@ def key(planned: Planned, models: Mapping[str, Model], tasks: Mapping[str, Task]
     if cell.page:
         parts.append(digest((home.root() / "pages" / f"{cell.page}.yaml").read_text("utf-8")))
     return digest(cell, planned.settings, planned.shape, workload.protocol, parts)
+
+
+def _window(model: Model, artifact: Artifact) -> int:
+    return min(model.geometry.context, artifact.context or model.geometry.context)
+
+
+def _fixed(model: Model) -> str:
+    names = [one.quantisation for one in model.artifacts if one.context]
+    return f"take {' or '.join(names)}" if names else f"{model.id} has none"
 
 
 def _context(cell: Cell, shape: Shape | None) -> int:
@@ -231,13 +244,15 @@ def _data(task: Task) -> prepare.Need:
     return prepare.Need(present=True, download_bytes=0, disk_bytes=0)
 
 
-def _missing_runtime(name: str) -> str | None:
+def _missing_runtime(name: str, device: str) -> str | None:
     entry = RUNTIMES[name]
-    try:
-        for distribution in entry.distributions:
+    wanted = [(one, entry.extra) for one in entry.distributions]
+    wanted += [entry.also[device]] if device in entry.also else []
+    for distribution, extra in wanted:
+        try:
             importlib.metadata.version(distribution)
-    except importlib.metadata.PackageNotFoundError:
-        return str(MissingError(f"{name} is not here; pip install 'claimbench[{entry.extra}]'"))
+        except importlib.metadata.PackageNotFoundError:
+            return str(MissingError(f"{name} is not here; pip install 'claimbench[{extra}]'"))
     return None
 
 

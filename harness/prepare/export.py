@@ -61,6 +61,12 @@ _EXPORTERS = {
         ("safetensors",),
         {"fp32": 4, "int8": 1.05, "int4": 0.65},
     ),
+    "qnn": _Exporter(
+        "harness.prepare.export_qnn",
+        ("onnxruntime", "onnx", "onnx-ir", "onnxscript", "transformers", "torch", "easy-vqa"),
+        ("safetensors",),
+        {"w8a16": 7},  # in two graphs, which are there in fp32 until they are quantised
+    ),
 }
 
 _OFFLINE = {
@@ -88,6 +94,8 @@ def identity(model: Model, artifact: Artifact) -> str:
         "versions": {name: _version(name) for name in exporter.distributions},
         "writer": _WRITER,
     }
+    if source.context:
+        facts["context"] = source.context
     return f"export:{json.dumps(facts, sort_keys=True)}"
 
 
@@ -116,7 +124,8 @@ def write(model: Model, artifact: Artifact, part: Path, progress: Progress) -> W
         raise NotEnough("memory", needed, there, "close programs, or take a smaller model")
     origin = prepare.prepare(model, model.origin(source.of), progress=progress)
     command = [sys.executable, "-m", exporter.module, str(origin.path), str(part)]
-    _run([*command, artifact.quantisation], part.parent, f"exporting {model.id}", progress)
+    command += [artifact.quantisation, *([str(source.context)] if source.context else [])]
+    _run(command, part.parent, f"exporting {model.id}", progress)
     return Written()
 
 

@@ -15,20 +15,26 @@ from __future__ import annotations
 import sys
 from collections import defaultdict
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 
-from harness.prepare import export_torch, static_graphs
+from harness.prepare import export_static, export_torch
 from harness.prepare.tool import refuse_network
 from harness.run.chat_template import render
 from harness.run.images import Pixels, decode
 from harness.run.runtimes import settings_for
 from harness.run.runtimes.onnx import Onnx
+from harness.run.runtimes.onnx_call import Sessions
 
-_WIDTH, _NEW_TOKENS, _CALIBRATED = 64, 8, 64
+_WIDTH, _NEW_TOKENS = 64, 8
+_CALIBRATED, _LONG, _SINGLY = 64, 4, 8
+"""Chats; one in so many is of several turns, more than fit one piece; and one in so many goes token
+by token, because answers alone would show few tokens to the graph of a single one."""
+_TURNS = 8
 
 Feeds = dict[str, list[dict[str, Any]]]
 """By the name of a graph's file: what it is fed, call by call."""
@@ -52,7 +58,7 @@ def main(origin: Path, target: Path, precision: str, context: int) -> None:
 def _export_vision(model: Any, path: Path) -> None:
     side = model.config.vision_config.image_size
     pixels = torch.zeros(1, 1, 3, side, side)
-    graph = static_graphs.Vision(model.model)
+    graph = export_static.Vision(model.model)
     export_torch.export(graph, (pixels,), {"pixel_values": {}}, ["image_features"], path)
 
 
@@ -62,7 +68,7 @@ def _export_text(model: Any, context: int, tokens: int, path: Path) -> None:
     row = (1, config.num_key_value_heads, context, config.head_dim)
     names = ("inputs_embeds", "attention_bias", "position_ids")
     export_torch.export(
-        static_graphs.Text(model, context),
+        export_static.Text(model, context),
         (
             torch.zeros(1, tokens, config.hidden_size),
             torch.zeros(1, 1, tokens, context + tokens),
@@ -90,8 +96,15 @@ class _Recorded:
 
 
 class _Recording(Onnx):
+    """`singly`: whether prompts go through the graph of a single token, too."""
+
     def __init__(self) -> None:
         self.feeds: Feeds = defaultdict(list)
+        self.singly = False
+
+    def _call(self, sessions: Sessions, count: int, pasts: range) -> Any:
+        sessions = replace(sessions, twin=sessions.decoder) if self.singly else sessions
+        return super()._call(sessions, count, pasts)
 
     def _session(self, path: Path, executor: Any = None) -> Any:
         session = super()._session(path, executor)
@@ -99,27 +112,33 @@ class _Recording(Onnx):
 
 
 def _feeds(folder: Path, context: int) -> Feeds:
-    """What questions about images feed to each graph."""
+    """What chats about images feed to each graph, so that it sees all that it may be fed later."""
     runtime = _Recording()
     runtime.load(str(folder), settings_for("onnx", "cpu", 1, context))
     runtime.create_context()
-    for question, image in _questions():
-        content = [{"type": "image"}, {"type": "text", "text": question}]
-        prompt = render(runtime.chat_template(), [{"role": "user", "content": content}])
-        seen = runtime.see(prompt, [image])
+    for at, (messages, image) in enumerate(_chats()):
+        runtime.singly = at % _SINGLY == 0
+        seen = runtime.see(render(runtime.chat_template(), messages), [image])
         runtime.evaluate(seen, _NEW_TOKENS, stop_at_end=True)
     return runtime.feeds
 
 
-def _questions() -> Iterator[tuple[str, Pixels]]:
-    """Of the train split, spread over it evenly."""
+def _chats() -> Iterator[tuple[list[dict[str, Any]], Pixels]]:
+    """Of the train split, spread over it evenly: a question about an image, or many in a row."""
     from easy_vqa import get_train_image_paths, get_train_questions
 
-    texts, _, images = get_train_questions()
+    texts, answers, images = get_train_questions()
     paths = get_train_image_paths()
-    for at in range(0, len(texts), len(texts) // _CALIBRATED):
+    for nth, at in enumerate(range(0, len(texts), len(texts) // _CALIBRATED)):
+        same = [one for one in range(at, len(texts)) if images[one] == images[at]]
+        turns: list[dict[str, Any]] = [
+            {"role": role, "content": [{"type": "text", "text": said}]}
+            for one in same[: 1 if nth % _LONG else _TURNS]
+            for role, said in (("user", texts[one]), ("assistant", answers[one]))
+        ]
+        turns[0]["content"].insert(0, {"type": "image"})
         path = Path(paths[images[at]])
-        yield texts[at], decode(path.read_bytes(), path.name)
+        yield turns[:-1], decode(path.read_bytes(), path.name)
 
 
 def _quantise(graph: Path, fed: list[dict[str, Any]], target: Path) -> None:

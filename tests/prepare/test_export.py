@@ -154,13 +154,16 @@ def test_an_export_says_what_its_origin_is(model: Model) -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "origin"),
-    [("smollm2-135m-instruct", "sha256:b179c952"), ("smoke-vlm", "bundled:6c48d230")],
+    ("name", "origin", "more"),
+    [
+        ("smollm2-135m-instruct", "sha256:b179c952", []),
+        ("smoke-vlm", "bundled:6c48d230", ["w8a16"]),
+    ],
 )
-def test_the_real_models_exports_are_real(name: str, origin: str) -> None:
+def test_the_real_models_exports_are_real(name: str, origin: str, more: list[str]) -> None:
     found = models.load()[name]
     artifacts = [one for one in found.artifacts if one.format == "onnx"]
-    assert [one.quantisation for one in artifacts] == ["fp32", "int8", "int4"]
+    assert [one.quantisation for one in artifacts] == ["fp32", "int8", "int4", *more]
     assert {one.weights for one in artifacts} == {"real"}
     facts = json.loads(identity(found, artifacts[0]).removeprefix("export:"))
     assert facts["origin"].startswith(origin)

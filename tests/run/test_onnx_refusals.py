@@ -163,20 +163,23 @@ def test_an_operator_of_a_library_that_is_not_loaded(copy: Path) -> None:
 
 def test_a_provider_that_is_not_here(copy: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Never the CPU in its stead."""
-    from harness.run.runtimes import onnx as module
+    from harness.run.runtimes.onnx_providers import PROVIDERS, Provider
 
-    monkeypatch.setitem(module.PROVIDERS, "cuda", ("CUDAExecutionProvider", "cuda"))
+    missing = Provider("CUDAExecutionProvider", "cuda", "onnxruntime-gpu")
+    monkeypatch.setitem(PROVIDERS, "cuda", missing)
     found = Onnx()
-    with pytest.raises(ArtifactRefused, match="and no CUDAExecutionProvider"):
+    with pytest.raises(
+        ArtifactRefused, match=r"no CUDAExecutionProvider; run: .* install onnxruntime-gpu"
+    ):
         found.load(str(copy), replace(SETTINGS, device="cuda"))
 
 
 def test_a_provider_that_is_here_and_takes_no_node(
     copy: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from harness.run.runtimes import onnx as module
+    from harness.run.runtimes.onnx_providers import PROVIDERS, Provider
 
-    monkeypatch.setitem(module.PROVIDERS, "npu", ("AzureExecutionProvider", "cpu"))
+    monkeypatch.setitem(PROVIDERS, "npu", Provider("AzureExecutionProvider", "cpu", "onnxruntime"))
     found = Onnx()
     with pytest.raises(ArtifactRefused, match="fallback to CPU EP has been explicitly disabled"):
         found.load(str(copy), replace(SETTINGS, device="npu"))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any, Protocol
@@ -27,6 +27,8 @@ class Entry:
     devices: tuple[str, ...]
     formats: tuple[str, ...]
     options: Callable[[int, str], dict[str, Option]]
+    also: Mapping[str, tuple[str, str]] = field(default_factory=dict)
+    """By device: a further distribution that it needs, and the extra that brings it."""
 
 
 _HALF = {"bf16": "bfloat16", "fp16": "float16", "f16": "float16"}
@@ -52,7 +54,7 @@ RUNTIMES: dict[str, Entry] = {
         "harness.run.runtimes.onnx:Onnx",
         ("onnxruntime", "tokenizers"),
         "onnx",
-        ("cpu",),
+        ("cpu", "npu:qnn"),
         ("onnx",),
         lambda *_: {
             "graph_optimisation": "all",
@@ -60,6 +62,7 @@ RUNTIMES: dict[str, Entry] = {
             "memory_arena": True,
             "spinning": True,
         },
+        {"npu:qnn": ("onnxruntime-qnn", "qnn")},
     ),
     "transformers": Entry(
         "harness.run.runtimes.transformers:Transformers",

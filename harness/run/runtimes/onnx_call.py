@@ -36,7 +36,7 @@ class Sessions:
     embedder: Any
     memory: str
     head_size: int | None
-    twin: api.InferenceSession | None = None
+    twin: Any = None
 
     @property
     def vocabulary(self) -> int:

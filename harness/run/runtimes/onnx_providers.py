@@ -58,7 +58,7 @@ class Executor:
         self.emulated = False
         self._found: list[Any] = []
         if self.provider.plugin:
-            self._find(importlib.import_module(self.provider.plugin))
+            self._find(_imported(self.provider))
         elif self.provider.name not in api.get_available_providers():
             here = ", ".join(api.get_available_providers())
             raise ArtifactRefused(
@@ -115,6 +115,14 @@ def device_of(sessions: Iterable[api.InferenceSession]) -> str:
     used = {part.ep_name for one in sessions for part in one.get_provider_graph_assignment_info()}
     names = {provider.name: device for device, provider in PROVIDERS.items()}
     return "+".join(sorted(names.get(name, f"unknown: {name}") for name in used))
+
+
+def _imported(provider: Provider) -> Any:
+    try:
+        return importlib.import_module(str(provider.plugin))
+    except ImportError as error:
+        advice = f"run: python -m pip install {provider.package}"
+        raise ArtifactRefused(f"no {provider.name}: {error}; {advice}") from error
 
 
 def _offered(name: str) -> list[Any]:

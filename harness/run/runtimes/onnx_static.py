@@ -24,7 +24,7 @@ little enough for 16 bits to keep the scores themselves apart."""
 def pair(
     one: api.InferenceSession, other: api.InferenceSession
 ) -> tuple[api.InferenceSession, api.InferenceSession]:
-    """The graph of one token, then the wider one. Raises ArtifactRefused where they are not that."""
+    """The graph of one token, then the wider one. Raises ArtifactRefused for two others."""
     narrow, wide = sorted((one, other), key=_width)
     if _width(narrow) != 1 or _width(wide) == 1:
         raise ArtifactRefused(
@@ -53,9 +53,12 @@ class Rows:
         return sum(array.nbytes for array in self.fed.values())
 
     def clear(self) -> None:
-        """With zeros, by which `filled` tells what was written since."""
+        self.back_to(0)
+
+    def back_to(self, tokens: int) -> None:
+        """With zeros behind, by which `filled` tells what was written since."""
         for array in self.fed.values():
-            array[:] = 0
+            array[:, :, tokens:] = 0
 
     def back_to(self, tokens: int) -> None:
         """Forgets what came after so many tokens."""

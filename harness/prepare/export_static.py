@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 
 
-class Vision(nn.Module):
+class Vision(nn.Module):  # type: ignore[misc]
     """One whole tile, without padding, to its features."""
 
     def __init__(self, model: Any) -> None:
@@ -40,7 +40,7 @@ def _places(embeddings: Any) -> Tensor:
     return found
 
 
-class Text(nn.Module):
+class Text(nn.Module):  # type: ignore[misc]
     """Some tokens after a cache of fixed length: their logits, keys and values."""
 
     def __init__(self, model: Any, context: int) -> None:
@@ -62,7 +62,7 @@ class Text(nn.Module):
         return [self.head(self.norm(hidden)), *new]
 
 
-class _Layer(nn.Module):
+class _Layer(nn.Module):  # type: ignore[misc]
     def __init__(self, layer: Any, config: Any) -> None:
         super().__init__()
         self.attention, self.mlp, self.config = layer.self_attn, layer.mlp, config
@@ -96,7 +96,7 @@ class _Layer(nn.Module):
         return self.attention.o_proj(mixed.reshape(1, tokens, -1)), key, value
 
 
-class _Norm(nn.Module):
+class _Norm(nn.Module):  # type: ignore[misc]
     def __init__(self, norm: Any) -> None:
         super().__init__()
         self.weight = nn.Parameter(norm.weight * norm.weight.numel() ** 0.5)
