@@ -60,11 +60,6 @@ class Rows:
         for array in self.fed.values():
             array[:, :, tokens:] = 0
 
-    def back_to(self, tokens: int) -> None:
-        """Forgets what came after so many tokens."""
-        for array in self.fed.values():
-            array[:, :, tokens:] = 0
-
     def write(self, new: Sequence[Array], past: int, count: int) -> None:
         """The first `count` rows of each, behind `past` others."""
         for array, one in zip(self.fed.values(), new, strict=True):
