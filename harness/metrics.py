@@ -9,7 +9,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
 
-Statistic = Literal["log_t", "paired", "wilson", "slope", "bracket", "exact", "bounds"]
+Statistic = Literal[
+    "log_t", "paired", "wilson", "slope", "bracket", "exact", "bounds", "price_ratio"
+]
 """How `harness.judge` turns samples into an estimate with an interval; see judge/estimates.py."""
 
 
@@ -289,6 +291,50 @@ _ROWS = (
         _FACT,
     ),
     Metric(
+        "gguf_export",
+        "GGUF files published",
+        "yes or no",
+        None,
+        "facts",
+        "exact",
+        _plain,
+        "whether GGUF files of the weights are published by their makers or by llama.cpp's",
+        _FACT,
+    ),
+    Metric(
+        "price_ratio",
+        "price over that of the other",
+        "ratio",
+        "lower",
+        "prices",
+        "price_ratio",
+        _ratio,
+        "list price per token over that of another hosted model, from all input to all output",
+        "discounts, caching and batches; how many tokens either needs for one answer",
+    ),
+    Metric(
+        "offered_context",
+        "context offered",
+        "tokens",
+        "higher",
+        "prices",
+        "exact",
+        _tokens,
+        "longest context that the hosted model is listed with",
+        "quality at that length",
+    ),
+    Metric(
+        "works",
+        "runs as written",
+        "yes or no",
+        None,
+        "calls",
+        "exact",
+        _plain,
+        "whether the code ends without an error, in a process of its own, with the versions named",
+        "other versions; whether it does what it is for",
+    ),
+    Metric(
         "panel_share",
         "share of reviewers who say ship",
         "share",
@@ -303,3 +349,6 @@ _ROWS = (
 )
 
 METRICS: dict[str, Metric] = {metric.name: metric for metric in _ROWS}
+
+LOOKED_UP = ("facts", "panel", "prices", "calls")
+"""Workloads that measure no machine: their answer holds on any."""

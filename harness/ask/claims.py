@@ -23,6 +23,10 @@ Kind = Literal[
     "context length",
     "identity",
     "licence",
+    "exports",
+    "availability",
+    "API compatibility",
+    "price",
     "panel score",
     "comparison",
     "prediction",
@@ -59,6 +63,10 @@ class Conditions(Row):
     page_cache: Literal["cold", "warm"] | None = None
     against: tuple[str, str] | None = None
     """The other model and its quantisation, for a metric on a pair."""
+    services: list[str] = Field(default=[], max_length=2)
+    """Rows of prices.yaml: the one meant, and the one it is compared with."""
+    call: str | None = None
+    """A row of calls.yaml."""
 
 
 class Rule(Row):
@@ -86,7 +94,7 @@ class Rule(Row):
     @model_validator(mode="after")
     def _complete(self) -> Self:
         metric, on = METRICS[self.metric], self.conditions
-        exact = metric.statistic in ("exact", "bounds")
+        exact = metric.statistic in ("exact", "bounds", "price_ratio")
         if metric.statistic != "exact" and isinstance(self.threshold, bool | str):
             raise ValueError(f"{metric.name} is a number, and so is its threshold")
         if self.op == "==" and not exact:
@@ -99,6 +107,11 @@ class Rule(Row):
             raise ValueError(f"{metric.name}: conditions.task is for metrics of a task, and theirs")
         if metric.comes_from in ("speed", "load", "memory", None) and on.quantisation is None:
             raise ValueError(f"{metric.name} needs conditions.quantisation")
+        wanted = {"price_ratio": 2, "offered_context": 1}.get(metric.name, 0)
+        if len(on.services) != wanted:
+            raise ValueError(f"{metric.name} takes {wanted} of conditions.services")
+        if (metric.comes_from == "calls") != (on.call is not None):
+            raise ValueError("conditions.call is for metrics of a call, and theirs")
         if (metric.statistic == "paired") != (on.against is not None):
             raise ValueError("conditions.against is for metrics on a pair, and theirs")
         if metric.statistic == "bracket" and on.memory_limit is None:
@@ -133,12 +146,15 @@ class Claim(Row):
     suite: Suite = "smoke"
     rule: Rule | None = None
     untestable: str | None = None
+    due: str | None = Field(default=None, pattern=r"^\d{4}-\d\d-\d\d$")
+    """The day on which a prediction can be settled, by the words of the page."""
 
     @model_validator(mode="after")
     def _either(self) -> Self:
         if (self.rule is None) == (self.untestable is None):
             raise ValueError("give either a rule or the reason why it is untestable")
-        if self.rule and self.model is None and METRICS[self.rule.metric].comes_from != "panel":
+        unbound = ("panel", "prices", "calls")
+        if self.rule and self.model is None and METRICS[self.rule.metric].comes_from not in unbound:
             raise ValueError("a rule on a model needs 'model'")
         return self
 

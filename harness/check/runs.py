@@ -16,6 +16,8 @@ from harness.run.records import Gate, Run, Sample
 
 FILES = ("run.json", "samples.jsonl")
 _CONTROL = "A/A control"
+_KINDS = {None: "item", "prices": "facts", "calls": "facts"}
+"""Of data, where it is not called like its workload."""
 _CLOCKS = timedelta(seconds=1)
 """Samples last by the monotonic clock and begin by the calendar's, which may be set meanwhile."""
 
@@ -56,7 +58,7 @@ def _counts(run: Run, samples: Sequence[Sample]) -> Iterator[tuple[str, str]]:
     for sample in samples:
         if (sample.cause is None) == (sample.data is None):
             yield f"samples.{sample.index}", "has data exactly where it has no cause"
-        elif sample.data and sample.data.kind != (run.cell.workload or "item"):
+        elif sample.data and sample.data.kind != _KINDS.get(run.cell.workload, run.cell.workload):
             yield f"samples.{sample.index}", f"data of kind '{sample.data.kind}' in {run.cell.name}"
 
 

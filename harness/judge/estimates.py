@@ -209,18 +209,52 @@ def _exact(claim: Claim, rule: Rule, cells: Cells) -> Reading:
         for sample in cells[0][1]
         if isinstance(sample.data, FactsData)
         for fact in sample.data.facts
-        if fact.name == rule.metric
+        if fact.name == _name(rule)
     ]
     if not facts:
         return _nothing("no source gives this")
     found, others = facts[0], {str(fact.value) for fact in facts[1:]} - {str(facts[0].value)}
-    reason = f"read from {found.origin}: {found.source}"
+    reason = f"{'' if found.origin == 'tried here' else 'read from '}{found.origin}: {found.source}"
     if others:
         reason += f"; another source says {', '.join(sorted(others))}"
     holds = _fact_holds(rule, found.value)
     if holds is None:
         reason += f"; '{found.value}' and the rule's '{rule.threshold}' can't be compared"
     return Reading(found.value, None, 1, holds, reason)
+
+
+def _name(rule: Rule) -> str:
+    """Under which name the fact of a rule is stored."""
+    on = rule.conditions
+    if on.services:
+        return f"{on.services[0]}/{rule.metric}"
+    return on.call or rule.metric
+
+
+def _price_ratio(claim: Claim, rule: Rule, cells: Cells) -> Reading:
+    """The ratios of input and of output: whatever the mix of the two, its ratio lies between."""
+    known = {
+        fact.name: fact
+        for sample in cells[0][1]
+        if isinstance(sample.data, FactsData)
+        for fact in sample.data.facts
+    }
+    mine, other = rule.conditions.services
+    ratios, sources = {}, []
+    for name in ("input_price", "output_price"):
+        pair = [known.get(f"{service}/{name}") for service in (mine, other)]
+        if pair[0] is None or pair[1] is None:
+            return _nothing("no source gives both prices")
+        ratios[name] = float(pair[0].value) / float(pair[1].value)
+        sources = [pair[0].source, pair[1].source]
+    low, high = min(ratios.values()), max(ratios.values())
+    holds, reason = _against(rule, low, high, float(rule.threshold))
+    series = [
+        Point(label=name.replace("_", " "), value=ratio, note="") for name, ratio in ratios.items()
+    ]
+    interval = Interval(low=low, high=high, level=None, method="from all input to all output")
+    reason += f"; {mine} from {sources[0]}, {other} from {sources[1]}"
+    return Reading(low if low == high else None, interval, 1, holds, reason, series=series)
 
 
 def _fact_holds(rule: Rule, fact: Value) -> bool | None:
@@ -311,4 +345,5 @@ _STATISTICS: dict[str, Callable[[Claim, Rule, Cells], Reading]] = {
     "bracket": _bracket,
     "exact": _exact,
     "bounds": _bounds,
+    "price_ratio": _price_ratio,
 }

@@ -26,7 +26,7 @@ from harness.judge.verdicts import (
     Verdict,
     parse,
 )
-from harness.metrics import METRICS
+from harness.metrics import LOOKED_UP, METRICS
 from harness.plan.cells import Cell, cells_of
 from harness.run import store
 from harness.run.records import Run, Sample
@@ -91,7 +91,7 @@ def _cases(claim: Claim, stored: Sequence[Stored], samples: _Samples) -> list[Ca
     if claim.rule is None:
         return []
     cells = cells_of(claim)
-    if METRICS[claim.rule.metric].comes_from in ("facts", "panel"):
+    if METRICS[claim.rule.metric].comes_from in LOOKED_UP:
         # True on any machine: the newest run speaks, wherever it was made.
         newest = _latest(stored, cells[0], claim.rule)
         return [_case(claim, claim.rule, None, (newest,), samples)] if newest else []
@@ -175,7 +175,7 @@ def _problem(rule: Rule, runs: Sequence[Stored]) -> str | None:
             return "synthetic weights say nothing of accuracy"
         if run.settings and run.cell.context not in (None, run.settings.context):
             return f"asked for a context of {run.cell.context}, run at {run.settings.context}"
-        if run.samples < rule.n and METRICS[rule.metric].comes_from not in ("facts", "panel"):
+        if run.samples < rule.n and METRICS[rule.metric].comes_from not in LOOKED_UP:
             return f"{run.samples} samples of the {rule.n} planned"
     return _apart(rule, [one.run for one in runs])
 

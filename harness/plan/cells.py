@@ -19,7 +19,7 @@ class Cell(Row):
     Two rules with equal cells share one run. What the machine adds (threads, shape) is `Settings`.
     """
 
-    workload: Literal["speed", "load", "memory", "facts", "panel"] | None = None
+    workload: Literal["speed", "load", "memory", "facts", "panel", "prices", "calls"] | None = None
     task: str | None = None
     model: str | None = None
     page: str | None = None
@@ -65,6 +65,10 @@ def _cells(claim: Claim, rule: Rule) -> list[Cell]:
         return [Cell(workload="panel", page=claim.page)]
     if workload == "facts":
         return [Cell(workload="facts", model=claim.model)]
+    if workload == "prices":
+        return [Cell(workload="prices")]
+    if workload == "calls":
+        return [Cell(workload="calls")]
     base = Cell(
         task=on.task,
         model=claim.model,

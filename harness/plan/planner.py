@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import importlib.metadata
 import shutil
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
 from harness import home, prepare
+from harness.ask import calls, prices
+from harness.ask.calls import Call
 from harness.ask.claims import Claim
 from harness.ask.models import Artifact, Model
 from harness.ask.tasks import Task
 from harness.errors import MissingError, NotEnough, UnknownName
+from harness.metrics import LOOKED_UP
 from harness.plan import estimate
 from harness.plan.cells import Cell, cells_of, digest
 from harness.prepare.pypi import fetch_wheel
@@ -101,7 +104,7 @@ class Planner:
 
     def planned(self, cell: Cell, n: int, claims: tuple[str, ...] = ()) -> Planned:
         """One cell with settings, shape and cost. Raises UnknownName."""
-        if cell.workload in ("facts", "panel"):
+        if cell.workload in LOOKED_UP:
             return self._without_settings(cell, claims)
         model, artifact = self._artifact(cell)
         need = prepare.need(model, artifact)
@@ -144,7 +147,8 @@ class Planner:
             ]
             artifact = real[0] if real and not _missing_runtime(HEADER_READER, "cpu") else None
             need = prepare.need(model, artifact) if artifact else None
-        return Planned(cell, 1, claims, None, None, artifact, need, 0.5, None)
+        seconds = 20.0 if cell.workload == "calls" else 0.5
+        return Planned(cell, 1, claims, None, None, artifact, need, seconds, None)
 
     def _model(self, cell: Cell) -> Model:
         name = str(cell.model)
@@ -211,6 +215,10 @@ def key(planned: Planned, models: Mapping[str, Model], tasks: Mapping[str, Task]
     if cell.task:
         task = tasks[cell.task]
         parts += [task.version_hash(), str(kind(task.kind).VERSION)]
+    if cell.workload == "prices":
+        parts.append(digest(prices.load()))
+    if cell.workload == "calls":
+        parts += [digest(calls.load()), digest(_versions(calls.load().values()))]
     if cell.page:
         parts.append(digest((home.root() / "pages" / f"{cell.page}.yaml").read_text("utf-8")))
     return digest(cell, planned.settings, planned.shape, workload.protocol, parts)
@@ -223,6 +231,17 @@ def _window(model: Model, artifact: Artifact) -> int:
 def _fixed(model: Model) -> str:
     names = [one.quantisation for one in model.artifacts if one.context]
     return f"take {' or '.join(names)}" if names else f"{model.id} has none"
+
+
+def _versions(found: Iterable[Call]) -> dict[str, str | None]:
+    """Of each library that a call needs; null for one that is not here."""
+    versions: dict[str, str | None] = {}
+    for name in sorted({name for call in found for name in call.needs}):
+        try:
+            versions[name] = importlib.metadata.version(name)
+        except importlib.metadata.PackageNotFoundError:
+            versions[name] = None
+    return versions
 
 
 def _context(cell: Cell, shape: Shape | None) -> int:

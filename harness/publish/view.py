@@ -71,6 +71,7 @@ class ClaimView:
     command: str | None
     record: str
     placed: bool
+    due: str | None
 
 
 @dataclass(frozen=True)
@@ -155,6 +156,7 @@ def claim(verdict: Verdict, machines: dict[str, Machine], placed: bool = True) -
         command=verdict.command,
         record=f"verdicts/{found.id}.json",
         placed=placed,
+        due=words.day(found.due) if found.due else None,
     )
 
 

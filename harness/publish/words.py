@@ -43,6 +43,9 @@ QUESTIONS: tuple[tuple[str, tuple[Kind, ...]], ...] = (
     ("How does it compare?", ("comparison",)),
     ("Can it call tools?", ("tool calling",)),
     ("What is it, and may I use it?", ("identity", "licence")),
+    ("Can I get it, and in which form?", ("availability", "exports")),
+    ("Does the code run that it recommends?", ("API compatibility",)),
+    ("What does it cost?", ("price",)),
     ("Does the panel score match the reviews?", ("panel score",)),
     ("What can nothing here settle?", ("prediction", "opinion")),
 )
@@ -168,6 +171,10 @@ def _asked(found: Rule) -> list[tuple[str, str]]:
         pairs.append(("Memory cap", memory(on.memory_limit)))
     if on.page_cache:
         pairs.append(("Page cache", on.page_cache))
+    if on.services:
+        pairs.append(("Services", ", ".join(on.services)))
+    if on.call:
+        pairs.append(("Call", on.call))
     if on.against:
         pairs.append(("Compared with", " ".join(on.against)))
     return pairs

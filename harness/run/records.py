@@ -181,7 +181,13 @@ class Fact(Row):
 
     name: str
     value: bool | int | float | str
-    origin: Literal["file header", "published configuration", "published document", "page text"]
+    origin: Literal[
+        "file header",
+        "published configuration",
+        "published document",
+        "page text",
+        "tried here",
+    ]
     source: str
 
 

@@ -112,7 +112,7 @@ def test_show_is_json(say: Say, verified: Path, capsys: pytest.CaptureFixture[st
     ("words", "told"),
     [
         (["plann"], "unknown command 'plann': did you mean plan"),
-        (["claims", "003"], "unknown page or claim '003': did you mean 00"),
+        (["claims", "007"], "unknown page or claim '007': did you mean 00"),
         (["plan", "002-4-speed"], "did you mean 002-04-speed"),
         (["plan", "--suite", "labtop"], "unknown suite 'labtop': did you mean laptop"),
         (["plan", "--runtime", "llamacpp"], r"unknown runtime 'llamacpp': did you mean llama.cpp"),

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from harness.ask.claims import Claim
-from harness.metrics import METRICS
+from harness.metrics import LOOKED_UP, METRICS
 from harness.plan.cells import Cell, cells_of, digest
 from harness.run import store
 from harness.run.protocol import Shape
@@ -49,7 +49,7 @@ def claim(metric: str, op: str, threshold: Any, n: int = 5, **more: Any) -> Clai
     texts = {"id": "900-1", "page": "900", "tool": "Quill"}
     texts |= {name: more.pop(name) for name in list(more) if name in texts}
     margin = more.pop("margin", None)
-    if METRICS[metric].comes_from not in ("facts", "panel"):
+    if METRICS[metric].comes_from not in LOOKED_UP:
         more.setdefault("quantisation", "Q4_0")
     if metric == "inter_token_p99":
         more.setdefault("new_tokens", 663)
@@ -61,7 +61,7 @@ def claim(metric: str, op: str, threshold: Any, n: int = 5, **more: Any) -> Clai
             "quote": "quick",
             "kind": "latency",
             "reading": "as it stands",
-            "model": None if metric == "panel_share" else "quill",
+            "model": None if METRICS[metric].comes_from == "panel" else "quill",
             "rule": rule | {"margin": margin, "conditions": more},
         }
     )
@@ -181,7 +181,7 @@ def write(
     found = samples(data)
     began = f"2026-01-{started}T00:00:00Z"
     key = digest(cell, started, machine, changes.get("arm"), changes.get("session"))
-    needs_model = cell.workload not in ("facts", "panel")
+    needs_model = cell.workload not in LOOKED_UP
     run = Run.model_validate(
         {
             "id": f"202601{started}_{cell.name}_{key[:8]}",

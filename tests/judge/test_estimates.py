@@ -383,6 +383,9 @@ def test_no_sample_gives_no_number(metric: Any) -> None:
     }.get(metric.statistic, {})
     more |= {"task": "bfcl_simple_python"} if metric.comes_from is None else {}
     more |= {"page_cache": "cold"} if metric.name == "load_time" else {}
+    services = {"price_ratio": ["one", "two"], "offered_context": ["one"]}.get(metric.name)
+    more |= {"services": services} if services else {}
+    more |= {"call": "it"} if metric.comes_from == "calls" else {}
     asked = claim(metric.name, ">=", 1, **more)
     for failed in ([], ["crashed"] * 5):
         found = reading(asked, *([failed] * len(cells_of(asked))))

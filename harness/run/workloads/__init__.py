@@ -36,6 +36,8 @@ WORKLOADS: dict[str, Workload] = {
     "memory": Workload("harness.run.workloads.memory:measure", 1, watched=True),
     "facts": Workload("harness.run.workloads.facts:measure", 1, needs_runtime=False),
     "panel": Workload("harness.run.workloads.panel:measure", 1, needs_runtime=False),
+    "prices": Workload("harness.run.workloads.prices:measure", 1, needs_runtime=False),
+    "calls": Workload("harness.run.workloads.calls:measure", 1, needs_runtime=False),
     "items": Workload("harness.run.workloads.items:measure", 1),
 }
 
