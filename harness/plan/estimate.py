@@ -94,10 +94,16 @@ def memory_bytes(
     `dtype`: what the runtime turns weights into and keeps the cache in, where it does.
     """
     weights = int(model.geometry.parameters() * weight_bits(artifact, dtype) / 8)
-    cache = model.geometry.kv_bytes(context)
-    if dtype:
-        cache = int(cache * _DTYPE_BITS[str(dtype)] / 16)
+    cache = int(model.geometry.kv_bytes(context) * _cache_bits(artifact, dtype) / 16)
     return weights + cache + _OVERHEAD_BYTES
+
+
+def _cache_bits(artifact: Artifact, dtype: Option | None) -> float:
+    """Bits of a key's or value's number. An ONNX graph's are those that it computes in: 32 however
+    its weights are quantised, unless the quantisation's name ends in another (fp16, q4f16)."""
+    if dtype:
+        return _DTYPE_BITS[str(dtype)]
+    return 32.0 if artifact.format == "onnx" and not artifact.quantisation.endswith("16") else 16.0
 
 
 def weight_bits(artifact: Artifact, dtype: Option | None = None) -> float:

@@ -96,6 +96,16 @@ def test_a_runtime_with_a_dtype_of_its_own_needs_the_room_for_that() -> None:
     assert guess(model, 32).decode_rate == pytest.approx(guess(model, 5).decode_rate * 5 / 32)
 
 
+@pytest.mark.parametrize(
+    ("quantisation", "size"), [("fp32", 4), ("int8", 4), ("int4", 4), ("q4", 4), ("q4f16", 2)]
+)
+def test_an_onnx_graph_keeps_its_cache_in_what_it_computes_in(quantisation: str, size: int) -> None:
+    model = MODELS["smollm2-135m-instruct"]
+    artifact = model.artifact("fp32", ("onnx",)).model_copy(update={"quantisation": quantisation})
+    grown = memory_bytes(model, artifact, 1000) - memory_bytes(model, artifact, 0)
+    assert grown == 1000 * model.geometry.kv_bytes_per_token(size)
+
+
 def test_available_memory_is_bytes_or_unknown() -> None:
     there = memory_available()
     assert there is None or there > 1 << 20
