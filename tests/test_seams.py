@@ -220,6 +220,7 @@ LIBRARIES = {
     "httpx2",
     "altair",
     "vl_convert",
+    "pyarrow",
 }
 FILES = sorted((ROOT / "harness").rglob("*.py"))
 EACH = pytest.mark.parametrize("path", FILES, ids=lambda one: str(one.relative_to(ROOT)))

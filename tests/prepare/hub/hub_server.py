@@ -34,6 +34,7 @@ FOLDER = {
 }
 TOKEN = "hf_good"
 _PIECE = 1 << 16
+_NAME = "((?:datasets/)?[^/]+/[^/]+)"
 LARGE = 1 << 16
 """From this size on, a file is served by the other host."""
 
@@ -177,9 +178,9 @@ class _Front(_Handler):
 
     def answer(self) -> None:
         path = unquote(urlsplit(self.path).path)
-        if cached := re.fullmatch(r"/api/resolve-cache/models/([^/]+/[^/]+)/([^/]+)/(.+)", path):
+        if cached := re.fullmatch(rf"/api/resolve-cache/models/{_NAME}/([^/]+)/(.+)", path):
             self._small(*cached.groups())
-        elif asked := re.fullmatch(r"/([^/]+/[^/]+)/resolve/([^/]+)/(.+)", path):
+        elif asked := re.fullmatch(rf"/{_NAME}/resolve/([^/]+)/(.+)", path):
             self._resolve(*asked.groups())
         else:
             self.refuse(404, "", "no such page")

