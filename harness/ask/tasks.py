@@ -135,7 +135,23 @@ class MultipleChoice(Row):
     normalised: bool = False
 
 
-Options = Annotated[ToolCalls | VisualQuestions | MultipleChoice, Field(discriminator="kind")]
+class WordProblems(Row):
+    """Columns of the data, and which number of an answer counts.
+
+    `shots` rows of the part `examples` go before each question as a conversation. `extraction`:
+    the number after "####" (strict) or the last one (flexible).
+    """
+
+    kind: Literal["word_problems"]
+    question: str = "question"
+    answer: str = "answer"
+    shots: NonNegativeInt = 0
+    extraction: Literal["strict", "flexible"]
+
+
+Options = Annotated[
+    ToolCalls | VisualQuestions | MultipleChoice | WordProblems, Field(discriminator="kind")
+]
 """What one kind wants and others don't, one class per kind. A file does not repeat the kind."""
 
 

@@ -20,6 +20,7 @@ KINDS = {
     "multiple_choice": "harness.run.tasks.multiple_choice",
     "tool_calls": "harness.run.tasks.tool_calls",
     "visual_questions": "harness.run.tasks.visual_questions",
+    "word_problems": "harness.run.tasks.word_problems",
 }
 
 
