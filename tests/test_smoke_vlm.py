@@ -64,11 +64,37 @@ def test_weights_are_one_small_file_without_code() -> None:
         assert {file.get_slice(name).get_dtype() for name in file.keys()} == {"F16"}  # noqa: SIM118
 
 
-def test_the_card_gives_an_accuracy_with_its_n() -> None:
+def test_the_card_says_what_the_stored_answers_show() -> None:
+    """Every figure of its table, from the 9,673 answers beside it."""
+    test = pictures.split("test")
+    path = FOLDER / "exam.txt"
+    assert path.stat().st_size < 200_000
+    answers = exam.marked(path.read_text(encoding="utf-8"), test)
+    assert exam.paper(answers, test) == path.read_text(encoding="utf-8")
+    groups = {"all": answers} | {
+        kind: [one for one in answers if one.kind == kind] for kind in exam.KINDS
+    }
     text = (FOLDER / "README.md").read_text(encoding="utf-8")
-    row = re.search(r"^\| all \| ([\d,]+) \| ([\d,]+) \| ([\d.]+)% \|", text, re.M)
-    assert row
-    hits, asked = (int(row[at].replace(",", "")) for at in (1, 2))
-    assert asked == 9673
-    assert f"{hits / asked:.2%}" == f"{row[3]}%"
-    assert hits / asked >= LEAST
+    found = re.findall(
+        r"^\| (.+) \| ([\d,]+) \| ([\d,]+) \| ([\d.]+)% \| ([\d.]+)% to ([\d.]+)% \|$", text, re.M
+    )
+    assert [row[0] for row in found] == list(groups)
+    for (name, *figures), group in zip(found, groups.values(), strict=True):
+        share = exam.share(group)
+        assert share, name
+        counts = (sum(one.right for one in group), len(group))
+        shown = (f"{one:.2%}".removesuffix("%") for one in (share.value, share.low, share.high))
+        assert figures == [*(f"{one:,}" for one in counts), *shown]
+    assert len(answers) == 9673
+
+
+def test_the_stored_answers_are_the_model_s(candidate: exam.Candidate) -> None:
+    """A few of each kind, asked again."""
+    test = pictures.split("test")
+    answers = exam.marked((FOLDER / "exam.txt").read_text(encoding="utf-8"), test)
+    some = answers[::200]
+    said = candidate.answers(
+        [test.paths[one.image] for one in some], [one.asked.text for one in some]
+    )
+    assert said == [one.said for one in some]
+    assert {one.kind for one in some} == set(exam.KINDS)

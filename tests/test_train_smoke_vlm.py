@@ -23,7 +23,7 @@ FEW = 32
 def shown() -> Split:
     """A few of the train split."""
     whole = pictures.split("train")
-    return Split(whole.paths[:FEW], whole.asked[:FEW])
+    return Split(whole.paths[:FEW], whole.asked[:FEW], whole.rows[:FEW])
 
 
 @pytest.fixture(scope="module")

@@ -32,7 +32,8 @@ ground), the questions of one data set, and 13 answers. Asked anything else it a
 easy-VQA {easy_vqa}, the whole test split, which took no part in training or in choosing anything.
 The saved folder, loaded by transformers {transformers} in fp32, one chat per question, greedy; an
 answer is right if it equals the data set's, letter for letter. 95% intervals, by image: questions
-about one image are not independent.
+about one image are not independent. `exam.txt` holds every answer: the row of the data set's file
+of questions, from 0, and what was said.
 
 | questions | right | of | share | interval |
 |---|---:|---:|---:|---|

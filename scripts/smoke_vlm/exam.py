@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import json
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -75,6 +76,28 @@ def sit(candidate: Candidate, test: Split, batch: int = 64) -> Iterator[Answer]:
         paths, texts = [test.paths[image] for image, _ in part], [one.text for _, one in part]
         for (image, one), said in zip(part, candidate.answers(paths, texts), strict=True):
             yield Answer(image, one, said)
+
+
+def paper(answers: Iterable[Answer], test: Split) -> str:
+    """What was said, a line each: the row of the data set and the answer as a JSON string."""
+    rows = (row for image in test.rows for row in image)
+    said = sorted((row, one.said) for row, one in zip(rows, answers, strict=True))
+    return "".join(f"{row} {json.dumps(text)}\n" for row, text in said)
+
+
+def marked(paper: str, test: Split) -> list[Answer]:
+    """The answers of a paper, in the split's order."""
+    said = {int(row): json.loads(text) for row, text in map(_halves, paper.splitlines())}
+    return [
+        Answer(image, one, said.pop(row))
+        for image, (rows, asked) in enumerate(zip(test.rows, test.asked, strict=True))
+        for row, one in zip(rows, asked, strict=True)
+    ]
+
+
+def _halves(line: str) -> tuple[str, str]:
+    row, _, text = line.partition(" ")
+    return row, text
 
 
 def share(answers: list[Answer]) -> Estimate | None:

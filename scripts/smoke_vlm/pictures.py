@@ -38,10 +38,11 @@ class Asked:
 
 @dataclass(frozen=True)
 class Split:
-    """Images and, image by image, what is asked of them."""
+    """Images and, image by image, what is asked of them, and in which row of the data that is."""
 
     paths: list[str]
     asked: list[list[Asked]]
+    rows: list[list[int]]
 
 
 def split(name: str) -> Split:
@@ -55,9 +56,11 @@ def split(name: str) -> Split:
     order = sorted(paths)
     place = {image: at for at, image in enumerate(order)}
     asked: list[list[Asked]] = [[] for _ in order]
-    for text, answer, image in zip(*questions(), strict=True):
+    rows: list[list[int]] = [[] for _ in order]
+    for row, (text, answer, image) in enumerate(zip(*questions(), strict=True)):
         asked[place[image]].append(Asked(text, answer))
-    return Split([paths[image] for image in order], asked)
+        rows[place[image]].append(row)
+    return Split([paths[image] for image in order], asked, rows)
 
 
 def pixels(paths: list[str]) -> Tensor:
