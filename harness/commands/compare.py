@@ -29,7 +29,9 @@ def run(options: argparse.Namespace) -> int:
     if a.cell.workload != b.cell.workload or a.cell.task != b.cell.task:
         raise UserError(f"{a.cell.name} and {b.cell.name} measure different things")
     if a.cell.task:
-        return _tell(parity(store.read_samples(folder_a), store.read_samples(folder_b)))
+        quantisations = (a.cell.quantisation, b.cell.quantisation)
+        samples = (store.read_samples(folder_a), store.read_samples(folder_b))
+        return _tell(parity(*samples, quantisations))
     paired = a.session == b.session and a.machine == b.machine
     rows = _ratios(folder_a, folder_b, a.cell.workload) if paired else []
     if not rows:
@@ -43,12 +45,20 @@ def _tell(found: Parity) -> int:
     counts = (
         ("same rendered prompt", found.same_prompt),
         ("same token ids", found.same_ids),
+        ("same number of image tokens", found.same_image_tokens),
         ("same answer", found.same_output),
     )
     rows = [(name, f"{count}/{found.items}") for name, count in counts]
     listing.table(("of items in both", "items"), rows)
     if found.apart is not None:
-        print(f"log-probabilities of first tokens at most {found.apart:.3g} apart")
+        allowed = "" if found.allowed is None else f"; rounding explains {found.allowed:g}"
+        print(f"log-probabilities of first tokens at most {found.apart:.3g} apart{allowed}")
+    if found.same_output < found.items:
+        part = found.parting
+        print(
+            f"other answers: {part.at_a_tie} part at a first token that is as good as a tie, "
+            f"{part.at_first} at another first token, {part.later} later"
+        )
     for reason in found.reasons:
         print(f"scores do not compare: {reason}")
     return 0 if found.passed else 1

@@ -1,16 +1,22 @@
 """Did two runs of one task put the same question to the model? Scores compare only if they did.
 
-Compared by item: the rendered prompt, its token ids, and the answer. A prompt that became other
-tokens is told by its usual reasons: another chat template, a start token too many, control tokens
-that a tokenizer took for text.
+Compared by item: the rendered prompt, its token ids, the tokens that images took, the first token's
+log-probabilities and the answer. A prompt that became other tokens is told by its usual reasons:
+another chat template, a start token too many, control tokens that a tokenizer took for text.
+
+Answers may differ where the probabilities are as near as rounding allows: two likeliest tokens that
+are as good as equal fall one way here and the other way there. Of answers that part after their
+first token that cannot be told, as no other token's probabilities are recorded.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from statistics import median
 
+from harness.judge import tolerances
 from harness.run.records import ItemData, Sample
 
 
@@ -19,34 +25,92 @@ class Parity:
     """Counts over the `items` that both runs answered.
 
     `apart`: the largest difference between two log-probabilities of one first token, over the
-    tokens that are among the likeliest of both; None where none was recorded.
+    tokens that both have among the likeliest and one holds for LIKELY; None where none was
+    recorded. `allowed`: how much of it rounding explains; None where that is not known.
     """
 
     items: int
     same_prompt: int
     same_ids: int
+    same_image_tokens: int
     same_output: int
     apart: float | None
+    allowed: float | None
     reasons: tuple[str, ...]
+    parting: Parting
 
     @property
     def passed(self) -> bool:
         """Whether the scores of the two runs compare."""
-        return self.items > 0 and self.same_prompt == self.same_ids == self.items
+        return self.items > 0 and not self.reasons
 
 
-def parity(a: Sequence[Sample], b: Sequence[Sample]) -> Parity:
-    """What two runs of one task have in common, whatever order they took the items in."""
+LIKELY = 0.01
+"""Tokens below this share are left out: their logarithms are far apart, and they are never said."""
+
+
+@dataclass(frozen=True)
+class Parting:
+    """Where answers that differ part, as counts of items.
+
+    `at_a_tie`: at the first token, and its two likeliest are no further apart than is allowed.
+    """
+
+    at_a_tie: int
+    at_first: int
+    later: int
+
+
+def parity(
+    a: Sequence[Sample], b: Sequence[Sample], quantisations: tuple[str | None, ...] = ()
+) -> Parity:
+    """What two runs of one task have in common, whatever order they took the items in.
+
+    `quantisations` are those of the two: by them the difference that rounding explains is known.
+    """
     left, right = _items(a), _items(b)
+    allowed = tolerances.allowed(*quantisations)
     pairs = [(left[item], right[item]) for item in left if item in right]
+    apart = max((found for pair in pairs for found in _apart(*pair)), default=None)
     return Parity(
         items=len(pairs),
         same_prompt=sum(one.prompt_sha256 == other.prompt_sha256 for one, other in pairs),
         same_ids=sum(_same_ids(one, other) for one, other in pairs),
+        same_image_tokens=sum(_same_image_tokens(one, other) for one, other in pairs),
         same_output=sum(one.output == other.output for one, other in pairs),
-        apart=max((found for pair in pairs for found in _apart(*pair)), default=None),
-        reasons=tuple(_reasons(pairs, _template(a), _template(b))),
+        apart=apart,
+        allowed=allowed,
+        reasons=(*_reasons(pairs, _template(a), _template(b)), *_too_far(apart, allowed)),
+        parting=_parting(pairs, allowed or 0.0),
     )
+
+
+def _same_image_tokens(one: ItemData, other: ItemData) -> bool:
+    """A record from before there were images had none."""
+    return (one.image_tokens or 0) == (other.image_tokens or 0)
+
+
+def _too_far(apart: float | None, allowed: float | None) -> list[str]:
+    if apart is None or allowed is None or apart <= allowed:
+        return []
+    return [f"first tokens are {apart:.3g} apart, and rounding explains {allowed:g}"]
+
+
+def _parting(pairs: Sequence[tuple[ItemData, ItemData]], allowed: float) -> Parting:
+    differ = [pair for pair in pairs if pair[0].output != pair[1].output]
+    first = [pair for pair in differ if _likeliest(pair[0]) != _likeliest(pair[1])]
+    ties = [pair for pair in first if min(map(_lead, pair)) <= allowed]
+    return Parting(len(ties), len(first) - len(ties), len(differ) - len(first))
+
+
+def _likeliest(item: ItemData) -> int | None:
+    return max(item.first_logprobs, key=lambda one: one[1])[0] if item.first_logprobs else None
+
+
+def _lead(item: ItemData) -> float:
+    """By how much the likeliest first token leads the next one."""
+    best = sorted((value for _, value in item.first_logprobs), reverse=True)[:2]
+    return best[0] - best[1] if len(best) == 2 else math.inf
 
 
 def _items(samples: Sequence[Sample]) -> dict[str, ItemData]:
@@ -64,8 +128,12 @@ def _same_ids(one: ItemData, other: ItemData) -> bool:
 
 
 def _apart(one: ItemData, other: ItemData) -> list[float]:
-    there = dict(other.first_logprobs)
-    return [abs(value - there[token]) for token, value in one.first_logprobs if token in there]
+    there, least = dict(other.first_logprobs), math.log(LIKELY)
+    return [
+        abs(value - there[token])
+        for token, value in one.first_logprobs
+        if token in there and max(value, there[token]) >= least
+    ]
 
 
 def _reasons(
@@ -89,6 +157,8 @@ def _reasons(
     for name, (mine, theirs) in (("first", (0, 1)), ("second", (1, 0))):
         if any(_starts_twice(pair[mine], pair[theirs]) for pair in same_text):
             found.append(f"the {name} run's prompts start with one more token (a doubled start?)")
+    if not all(_same_image_tokens(one, other) for one, other in pairs):
+        found.append("an image takes another number of tokens")
     longer = [one.prompt_tokens - other.prompt_tokens for one, other in same_text]
     if longer and abs(median(longer)) > 1:
         name = "first" if median(longer) > 0 else "second"

@@ -63,9 +63,22 @@ def test_scores_of_the_same_prompts_compare(
     assert [line.split()[-1] for line in shown.splitlines() if line.startswith("same")] == [
         f"{n}/{n}",
         f"{n}/{n}",
+        f"{n}/{n}",
         f"0/{n}",
     ]
-    assert "at most 0.25 apart" in shown
+    assert "at most 0.25 apart; rounding explains 2" in shown
+    assert f"0 at another first token, {n} later" in shown
+
+
+def test_scores_of_other_image_tokens_do_not_compare(
+    checkout: Path, say: Say, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def sees_more(data: ItemData) -> ItemData:
+        return with_ids(data).model_copy(update={"image_tokens": 1})
+
+    one, other = write(checkout, "one", with_ids), write(checkout, "other", sees_more)
+    assert say("compare", one, other) == 1
+    assert "scores do not compare: an image takes another number" in capsys.readouterr().out
 
 
 def test_scores_of_other_token_ids_do_not_compare(

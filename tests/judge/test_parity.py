@@ -7,7 +7,8 @@ from typing import Any
 
 import pytest
 
-from harness.judge.parity import parity
+from harness.judge import tolerances
+from harness.judge.parity import Parting, parity
 from harness.run.records import ItemData, Sample
 
 IDS = [1, 7, 9, 11, 13, 15, 17, 19, 21, 23]
@@ -54,7 +55,57 @@ def test_how_far_the_first_tokens_are_apart() -> None:
     assert parity([item()], [item(first_logprobs=[(8, -1.0)])]).apart is None
 
 
+def test_tokens_that_nobody_would_say_are_left_out() -> None:
+    one = item(first_logprobs=[(5, -0.01), (6, -5.0)])
+    other = item(first_logprobs=[(5, -0.02), (6, -9.0)])
+    assert parity([one], [other]).apart == pytest.approx(0.01)
+
+
+@pytest.mark.parametrize(
+    ("quantisations", "passed"),
+    [
+        (("fp32", "fp32"), False),
+        (("fp32", "fp16"), False),
+        (("f16", "bf16"), False),
+        (("fp32", "Q8_0"), True),
+        (("Q4_K_M", "fp32"), True),
+        (("int4", "int8"), True),
+        (("fp32", "nameless"), True),
+        ((), True),
+    ],
+    ids=str,
+)
+def test_more_than_rounding_explains_is_a_reason(
+    quantisations: tuple[str, ...], passed: bool
+) -> None:
+    """By the coarser of the two; where that is unknown nothing is judged."""
+    other = item(first_logprobs=[(5, -0.1), (6, -2.6)])
+    found = parity([item()], [other], quantisations)
+    assert found.apart == pytest.approx(0.4)
+    assert found.passed is passed
+    assert [one for one in found.reasons if "rounding explains" in one] == list(found.reasons)
+
+
+def test_tolerances_grow_as_bits_fall() -> None:
+    names = ("fp32", "fp16", "Q8_0", "Q4_1")
+    bounds = [tolerances.allowed(name) for name in names]
+    assert bounds == sorted(bounds)  # type: ignore[type-var]
+    assert len(set(bounds)) == len(names)
+    assert tolerances.allowed("iq3") is tolerances.allowed(None) is tolerances.allowed() is None
+
+
+def test_where_answers_part() -> None:
+    tie = item("tie", output="no", first_logprobs=[(6, -0.7), (5, -0.705)])
+    first = item("first", output="no", first_logprobs=[(6, -0.1), (5, -3.0)])
+    later = item("later", output="yes, and more")
+    answers = [item("tie"), item("first"), item("later"), item("same")]
+    found = parity(answers, [tie, first, later, item("same")], ("fp32", "fp32"))
+    assert found.parting == Parting(at_a_tie=1, at_first=1, later=1)
+    assert found.same_output == 1
+
+
 REASONS = {
+    "image tokens": (item(image_tokens=16), item(image_tokens=17), "another number of tokens"),
     "doubled start": (item(), item(ids=[1, *IDS]), "the second run's prompts start with one more"),
     "start missing here": (item(), item(ids=IDS[1:]), "the first run's prompts start with one mo"),
     "lost control tokens": (item(ids=[1, 2, 3, *IDS]), item(), "the first run has more tokens"),
