@@ -50,9 +50,12 @@ def _tell(found: Parity) -> int:
     )
     rows = [(name, f"{count}/{found.items}") for name, count in counts]
     listing.table(("of items in both", "items"), rows)
-    if found.apart is not None:
+    if found.apart is not None and found.typically is not None:
         allowed = "" if found.allowed is None else f"; rounding explains {found.allowed:g}"
-        print(f"log-probabilities of first tokens at most {found.apart:.3g} apart{allowed}")
+        print(
+            f"log-probabilities of first tokens typically {found.typically:.2g} apart, at most "
+            f"{found.apart:.3g}{allowed}"
+        )
     if found.same_output < found.items:
         part = found.parting
         print(

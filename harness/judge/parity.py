@@ -25,8 +25,9 @@ class Parity:
     """Counts over the `items` that both runs answered.
 
     `apart`: the largest difference between two log-probabilities of one first token, over the
-    tokens that both have among the likeliest and one holds for LIKELY; None where none was
-    recorded. `allowed`: how much of it rounding explains; None where that is not known.
+    tokens that both have among the likeliest and one holds for LIKELY; `typically`: the median of
+    each item's largest; None where none was recorded. `allowed`: how much of that median rounding
+    explains; None where it is not known.
     """
 
     items: int
@@ -35,6 +36,7 @@ class Parity:
     same_image_tokens: int
     same_output: int
     apart: float | None
+    typically: float | None
     allowed: float | None
     reasons: tuple[str, ...]
     parting: Parting
@@ -71,16 +73,18 @@ def parity(
     left, right = _items(a), _items(b)
     allowed = tolerances.allowed(*quantisations)
     pairs = [(left[item], right[item]) for item in left if item in right]
-    apart = max((found for pair in pairs for found in _apart(*pair)), default=None)
+    largest = [max(found) for pair in pairs if (found := _apart(*pair))]
+    typically = median(largest) if largest else None
     return Parity(
         items=len(pairs),
         same_prompt=sum(one.prompt_sha256 == other.prompt_sha256 for one, other in pairs),
         same_ids=sum(_same_ids(one, other) for one, other in pairs),
         same_image_tokens=sum(_same_image_tokens(one, other) for one, other in pairs),
         same_output=sum(one.output == other.output for one, other in pairs),
-        apart=apart,
+        apart=max(largest, default=None),
+        typically=typically,
         allowed=allowed,
-        reasons=(*_reasons(pairs, _template(a), _template(b)), *_too_far(apart, allowed)),
+        reasons=(*_reasons(pairs, _template(a), _template(b)), *_too_far(typically, allowed)),
         parting=_parting(pairs, allowed or 0.0),
     )
 
@@ -90,10 +94,10 @@ def _same_image_tokens(one: ItemData, other: ItemData) -> bool:
     return (one.image_tokens or 0) == (other.image_tokens or 0)
 
 
-def _too_far(apart: float | None, allowed: float | None) -> list[str]:
-    if apart is None or allowed is None or apart <= allowed:
+def _too_far(typically: float | None, allowed: float | None) -> list[str]:
+    if typically is None or allowed is None or typically <= allowed:
         return []
-    return [f"first tokens are {apart:.3g} apart, and rounding explains {allowed:g}"]
+    return [f"first tokens are typically {typically:.2g} apart, and rounding explains {allowed:g}"]
 
 
 def _parting(pairs: Sequence[tuple[ItemData, ItemData]], allowed: float) -> Parting:

@@ -61,6 +61,13 @@ _EXPORTERS = {
         ("safetensors",),
         {"fp32": 4, "int8": 1.05, "int4": 0.65},
     ),
+    "torchao": _Exporter(
+        "harness.prepare.export_torchao",
+        ("torchao", "transformers", "torch"),
+        ("safetensors",),
+        {"int8": 4},  # embeddings stay as they are, all of some small models' weights
+        scratch=0,
+    ),
     "qnn": _Exporter(
         "harness.prepare.export_qnn",
         ("onnxruntime", "onnx", "onnx-ir", "onnxscript", "transformers", "torch", "easy-vqa"),

@@ -53,7 +53,7 @@ def test_scores_of_the_same_prompts_compare(
     checkout: Path, say: Say, capsys: pytest.CaptureFixture[str]
 ) -> None:
     def elsewhere(data: ItemData) -> ItemData:
-        return with_ids(data).model_copy(update={"output": "x", "first_logprobs": [(1, -0.75)]})
+        return with_ids(data).model_copy(update={"output": "x", "first_logprobs": [(1, -0.6)]})
 
     one, other = write(checkout, "one", with_ids), write(checkout, "other", elsewhere)
     assert say("compare", one, other) == 0
@@ -66,7 +66,7 @@ def test_scores_of_the_same_prompts_compare(
         f"{n}/{n}",
         f"0/{n}",
     ]
-    assert "at most 0.25 apart; rounding explains 2" in shown
+    assert "typically 0.1 apart, at most 0.1; rounding explains 0.25" in shown
     assert f"0 at another first token, {n} later" in shown
 
 

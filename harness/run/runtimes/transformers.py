@@ -24,6 +24,7 @@ import torch
 import transformers
 from tokenizers import pre_tokenizers
 from tokenizers.pre_tokenizers import ByteLevel, Digits
+from torch.utils._python_dispatch import is_traceable_wrapper_subclass
 from transformers import (
     MODEL_FOR_IMAGE_TEXT_TO_TEXT_MAPPING,
     AutoConfig,
@@ -251,10 +252,14 @@ class Transformers:
 
     def applied(self) -> dict[str, Any]:
         """All from the model and the library; the context is what the cache has room for."""
-        model, weights = self._model, Counter[tuple[str, str]]()
+        model = self._model
+        weights, computed = Counter[tuple[str, str]](), Counter[tuple[str, str]]()
         for tensor in (*model.parameters(), *model.buffers()):
-            weights[tensor.device.type, _name(tensor.dtype)] += tensor.nbytes
-        (device, dtype), _ = weights.most_common(1)[0]
+            # A quantised weight says the dtype it is multiplied in, its parts what they are.
+            computed[tensor.device.type, _name(tensor.dtype)] += tensor.numel()
+            for part in _parts(tensor):
+                weights[part.device.type, _name(part.dtype)] += part.nbytes
+        (device, dtype), _ = computed.most_common(1)[0]
         kept = [room for room in self._rooms if room]
         settings = Settings(
             device=device,
@@ -327,6 +332,14 @@ def _loader(where: dict[str, Any]) -> Any:
         return AutoModelForCausalLM
     sees = type(AutoConfig.from_pretrained(**where)) in MODEL_FOR_IMAGE_TEXT_TO_TEXT_MAPPING
     return AutoModelForImageTextToText if sees else AutoModelForCausalLM
+
+
+def _parts(tensor: torch.Tensor) -> list[torch.Tensor]:
+    """The tensors that hold one: itself, or the integers and scales of a quantised one."""
+    if not is_traceable_wrapper_subclass(tensor):
+        return [tensor]
+    names, _ = tensor.__tensor_flatten__()
+    return [part for name in names for part in _parts(getattr(tensor, name))]
 
 
 def _name(dtype: torch.dtype) -> str:
