@@ -5,11 +5,13 @@ from __future__ import annotations
 import argparse
 import importlib.metadata
 import shutil
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from harness import home
 from harness.commands import listing
 from harness.plan.estimate import memory_available
+from harness.run import devices
 from harness.run.limit import cap
 from harness.run.machine import describe
 from harness.run.noise import read
@@ -32,7 +34,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(options: argparse.Namespace) -> int:
-    checks = [*_machine(), *_packages(), *_sensors()]
+    checks = [*_machine(), *_packages(), *_devices(), *_sensors()]
     if options.json:
         listing.as_json([vars(check) for check in checks])
     else:
@@ -72,6 +74,60 @@ def _packages() -> list[Check]:
         except importlib.metadata.PackageNotFoundError:
             found.append(Check(name, False, f"pip install 'claimbench[{extra}]'"))
     return found
+
+
+def _devices() -> list[Check]:
+    """First what there is, then what each runtime says of each device it knows.
+
+    `missing` is only what this machine has and the runtime can't use: for want of a GPU nobody
+    needs to install anything.
+    """
+    present = devices.hardware()
+    installed = [name for name, entry in RUNTIMES.items() if not _absent(entry.distributions)]
+    answers = devices.ask(installed)
+    found = [
+        Check(f"device: {one.maker} {one.kind}", True, _users(one, answers)) for one in present
+    ]
+    for name in installed:
+        for device in RUNTIMES[name].devices:
+            said = answers.get(name, {})
+            silent = said.get("", devices.Usable(None, "the runtime does not say"))
+            usable = said.get(device, silent)
+            there = device not in devices.NEEDS or devices.NEEDS[device] in present
+            here = usable.yes if usable.yes or there else None
+            words = _words(name, device, usable)
+            if not (usable.yes or there):
+                words = f"no {devices.NEEDS[device].maker} device seen; {words}"
+            found.append(Check(f"{name} on {device}", here, words))
+    return found
+
+
+def _users(device: devices.Device, answers: Mapping[str, Mapping[str, devices.Usable]]) -> str:
+    names = [name for name, needed in devices.NEEDS.items() if needed == device]
+    uses = [
+        f"{runtime} as {name}"
+        for runtime, said in answers.items()
+        for name in names
+        if name in said and said[name].yes
+    ]
+    return f"used by {', '.join(uses)}" if uses else "used by no runtime here"
+
+
+def _words(runtime: str, device: str, usable: devices.Usable) -> str:
+    """With what brings the device's own package, where that is not here."""
+    _, extra = RUNTIMES[runtime].also.get(device, ("", ""))
+    if not extra or usable.yes or not _absent(RUNTIMES[runtime].also[device][:1]):
+        return usable.words
+    return f"pip install 'claimbench[{extra}]'"
+
+
+def _absent(distributions: Iterable[str]) -> bool:
+    try:
+        for one in distributions:
+            importlib.metadata.version(one)
+    except importlib.metadata.PackageNotFoundError:
+        return True
+    return False
 
 
 def _sensors() -> list[Check]:

@@ -53,6 +53,8 @@ def run(options: argparse.Namespace) -> int:
     listing.table(
         ("metric", "value", "interval or note"), summary(last, store.read_samples(folder))
     )
+    for warning in last.warnings:
+        print(f"doubtful: {warning}")
     for gate in last.gates:
         if gate.passed is False:
             print(f"invalid: {gate.name}: {gate.detail}")

@@ -72,7 +72,7 @@ def ready(context: Context, cells: list[Planned], offline: bool) -> list[str]:
             problems.append(f"{name}: {error}")
             continue
         runtime = str(planned.cell.runtime)
-        at = probe_key(runtime, model, artifact)
+        at = probe_key(planned.cell, model, artifact)
         if planned.settings and at not in probe.load(results):
             progress.say(f"trying how fast {name} is here on {runtime}")
             if probe.probe(planned, prepared.path, at, results) is None:
@@ -81,13 +81,13 @@ def ready(context: Context, cells: list[Planned], offline: bool) -> list[str]:
 
 
 def _artifacts(cells: list[Planned]) -> list[Planned]:
-    """One planned cell per artifact and runtime; one whose header alone is read comes last."""
+    """One planned cell per artifact, runtime and device; what is read for its header comes last."""
     found: dict[tuple[str | None, ...], Planned] = {}
     for planned in sorted(cells, key=lambda one: one.settings is None):
         if planned.artifact and not planned.problem:
             artifact = planned.artifact
-            at = (planned.cell.model, artifact.format, artifact.quantisation, planned.cell.runtime)
-            found.setdefault(at, planned)
+            made = (planned.cell.model, artifact.format, artifact.quantisation)
+            found.setdefault((*made, planned.cell.runtime, planned.cell.device), planned)
     return list(found.values())
 
 

@@ -108,7 +108,7 @@ class Planner:
             return self._without_settings(cell, claims)
         model, artifact = self._artifact(cell)
         need = prepare.need(model, artifact)
-        at = probe_key(str(cell.runtime), model, artifact)
+        at = probe_key(cell, model, artifact)
         dtype = RUNTIMES[str(cell.runtime)].options(0, artifact.quantisation).get("dtype")
         bits = estimate.weight_bits(artifact, dtype)
         probe = self._probes.get(at) or estimate.guess(model, bits)
@@ -195,9 +195,10 @@ class Planner:
         return None
 
 
-def probe_key(runtime: str, model: Model, artifact: Artifact) -> str:
-    """By what a probe is known: the same file runs at another speed on another runtime."""
-    return f"{runtime} {prepare.identity(model, artifact)}"
+def probe_key(cell: Cell, model: Model, artifact: Artifact) -> str:
+    """By what a probe is known: a file's speed depends on the runtime and the device."""
+    on = "" if cell.device == "cpu" else f" on {cell.device}"
+    return f"{cell.runtime}{on} {prepare.identity(model, artifact)}"
 
 
 def key(planned: Planned, models: Mapping[str, Model], tasks: Mapping[str, Task]) -> str:

@@ -183,7 +183,9 @@ def test_a_runtime_that_is_not_installed_says_how_to_get_it(
 
 def test_the_shape_follows_the_probe_of_that_very_artifact(room: SimpleNamespace) -> None:
     model = MODELS["smollm2-135m-instruct"]
-    name = probe_key("llama.cpp", model, model.artifacts[0])
+    name = probe_key(SPEED, model, model.artifacts[0])
+    on_gpu = probe_key(SPEED.model_copy(update={"device": "cuda"}), model, model.artifacts[0])
+    assert on_gpu != name
     for rate, repeats in ((500.0, 2), (12.0, 1)):
         probe = Probe(load_seconds=1, prefill_rate=10 * rate, decode_rate=rate)
         found = Planner(MODELS, TASKS, {name: probe}).planned(SPEED, 5).shape
