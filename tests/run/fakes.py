@@ -268,3 +268,17 @@ def loads(request: Request, channel: Channel) -> Data:
     runtime.load(str(request.artifact), request.need_settings())
     runtime.create_context()
     yield {"header": runtime.header(), "ids": runtime.tokenize("two words")}
+
+
+def looks(request: Request, channel: Channel) -> Data:
+    """All that a hostile mmproj can reach: an image is taken in, and answered."""
+    import numpy as np
+
+    from harness.run.workloads import make_runtime
+
+    runtime = make_runtime(request)
+    runtime.load(str(request.artifact), request.need_settings())
+    runtime.create_context()
+    seen = runtime.see("<image>?", [np.zeros((64, 64, 3), np.uint8)])
+    answer = runtime.evaluate(seen, 2, stop_at_end=False)
+    yield {"image_tokens": seen.image_tokens, "tokens": len(answer.tokens)}

@@ -119,7 +119,8 @@ def flip(header: Header, draw: random.Random) -> tuple[bytes, int]:
     """Among the first fields, or among the tensors at the end: between them are only tokens."""
     raw = bytearray(header.raw)
     for _ in range(draw.randrange(1, 9)):
-        at = draw.choice((draw.randrange(2048), draw.randrange(len(raw) - 16_000, len(raw))))
+        end = draw.randrange(max(0, len(raw) - 16_000), len(raw))
+        at = draw.choice((draw.randrange(2048), end))
         raw[at] ^= 1 << draw.randrange(8)
     return bytes(raw), header.size
 

@@ -181,6 +181,10 @@ def test_what_the_projector_used_is_read_back() -> None:
         assert applied.weight_buffers["mmproj"] == pytest.approx(1_929_379, rel=0.01)
 
 
+def test_half_of_the_weights_are_not_given_as_all(smoke: LlamaCpp) -> None:
+    assert smoke.header() == {"context_window": 2048}
+
+
 @pytest.mark.parametrize("size", [(1, 1), (1, 40), (40, 1), (2, 2), (500, 333)], ids=str)
 def test_images_of_any_size_are_answered(size: tuple[int, int], smoke: LlamaCpp) -> None:
     seen = smoke.see(prompt(smoke, "is there a circle?"), [picture(*size)])

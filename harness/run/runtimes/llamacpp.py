@@ -257,10 +257,10 @@ class LlamaCpp:
         return _text(api.llama_model_chat_template(self._model, None))
 
     def header(self) -> dict[str, Any]:
-        facts: dict[str, Any] = {
-            "parameters": int(api.llama_model_n_params(self._model)),
-            "context_window": int(api.llama_model_n_ctx_train(self._model)),
-        }
+        window = int(api.llama_model_n_ctx_train(self._model))
+        facts: dict[str, Any] = {"context_window": window}
+        if self._vision is None:  # nobody counts the weights of an mmproj
+            facts["parameters"] = int(api.llama_model_n_params(self._model))
         buffer = ctypes.create_string_buffer(256)
         if api.llama_model_meta_val_str(self._model, b"general.license", buffer, len(buffer)) >= 0:
             facts["licence"] = _text(buffer.value)
