@@ -21,7 +21,7 @@ from harness.ask import models
 from harness.run.chat_template import render
 from harness.run.images import Pixels, decode
 from harness.run.records import Applied
-from harness.run.runtimes import ArtifactRefused, Seen
+from harness.run.runtimes import ArtifactRefused, Seen, llamacpp_vision
 from harness.run.runtimes.llamacpp import LlamaCpp
 
 SMOKE = Path(__file__).parents[2] / "models" / "smoke-vlm"
@@ -226,6 +226,15 @@ def test_a_folder_may_hold_no_mmproj(tmp_path: Path) -> None:
         found.see(prompt(found, "?"), [picture(64, 64)])
     with pytest.raises(ArtifactRefused, match="no mmproj file"):
         found.evaluate(Seen([1, 2], 1, [object()]), 2, stop_at_end=False)
+
+
+def test_a_projector_that_is_not_known_leaves_the_text(
+    smoke: LlamaCpp, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(llamacpp_vision, "_MARKS", {})
+    assert smoke.evaluate([1, 2, 3], 2, stop_at_end=False).evaluated_tokens == 3
+    with pytest.raises(ArtifactRefused, match="image of idefics3 is not known"):
+        smoke.see(prompt(smoke, "?"), [picture(64, 64)])
 
 
 def test_files_are_told_apart_by_what_is_in_them(tmp_path: Path) -> None:

@@ -109,19 +109,19 @@ class Vision:
         if not context:
             raise ArtifactRefused(last_words(log[before:]))
         weakref.finalize(self, mtmd.mtmd_free, context)
-        projector = self._said(r"projector:\s+(\S+)")
-        if projector not in _MARKS:
-            raise ArtifactRefused(f"what a prompt for {projector} has for an image is not known")
-        self._context, self._mark = context, _MARKS[projector]
+        self._context, self._projector = context, self._said(r"projector:\s+(\S+)")
         self._batch, self._width = int(asked["batch"]), int(api.llama_model_n_embd_inp(model))
 
     def see(
         self, text: str, images: Sequence[Pixels], tokenize: Callable[[str], list[int]]
     ) -> Seen:
         """As `harness.run.runtimes.Runtime`."""
-        between, mark = text.split(self._mark), tokenize(self._mark)
+        if self._projector not in _MARKS:
+            raise ArtifactRefused(f"what stands for an image of {self._projector} is not known")
+        name = _MARKS[self._projector]
+        between, mark = text.split(name), tokenize(name)
         if len(mark) != 1:
-            raise ArtifactRefused(f"{self._mark} is no token of the vocabulary")
+            raise ArtifactRefused(f"{name} is no token of the vocabulary")
         if len(between) - 1 != len(images):
             raise ArtifactRefused(f"{len(between) - 1} marks for {len(images)} images")
         pieces = [Piece(tokenize(between[0]))]
