@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from tiny_models import write_model
+from tiny_models import write_model, write_tokenizer
 from tiny_vlms import SPECIAL, TILE_TOKENS, write_vlm
-from transformers import AutoModelForImageTextToText, AutoProcessor
+from transformers import AutoConfig, AutoModelForImageTextToText, AutoProcessor
 from transformers.models.smolvlm.processing_smolvlm import get_image_prompt_string
 
 from harness.ask import tasks
@@ -206,6 +206,35 @@ def test_two_images_stay_in_order(cutter: Path) -> None:
 def test_a_model_without_a_vision_part_is_refused(tmp_path: Path) -> None:
     found = runtime(write_model(tmp_path / "m"), context=64)
     with pytest.raises(ArtifactRefused, match="no vision part"):
+        found.see("<image>", [picture(8, 8)])
+
+
+def test_a_class_that_cannot_be_served_is_refused_by_name(tmp_path: Path) -> None:
+    """Qwen2.5-VL's positions have three parts, which it keeps from one prompt to the next."""
+    config = AutoConfig.for_model(
+        "qwen2_5_vl",
+        text_config={
+            "hidden_size": 32,
+            "intermediate_size": 64,
+            "num_hidden_layers": 1,
+            "num_attention_heads": 2,
+            "num_key_value_heads": 1,
+            "vocab_size": 300,
+            "rope_parameters": {"rope_type": "default", "mrope_section": [2, 3, 3]},
+        },
+        vision_config={
+            "depth": 1,
+            "hidden_size": 32,
+            "intermediate_size": 64,
+            "num_heads": 2,
+            "out_hidden_size": 32,
+        },
+    )
+    AutoModelForImageTextToText.from_config(config).save_pretrained(tmp_path)
+    write_tokenizer(tmp_path)
+    found = runtime(tmp_path, context=64)
+    assert len(found.evaluate([5, 6, 7], 3, stop_at_end=False).tokens) == 3
+    with pytest.raises(ArtifactRefused, match="Qwen2_5_VLForConditionalGeneration keeps positions"):
         found.see("<image>", [picture(8, 8)])
 
 

@@ -4,20 +4,29 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
+import io
 import json
 import zipfile
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from PIL import Image
 
 from harness.ask import tasks
 from harness.ask.tasks import Task
 from harness.errors import BadFile, UserError
 from harness.prepare.pypi import fetch_wheel
 from harness.run.images import decode
+from harness.run.protocol import Request, Settings
+from harness.run.records import ItemData
 from harness.run.tasks import Item, visual_questions
+from harness.run.workloads.items import measure
 
+_buffer = io.BytesIO()
+Image.new("RGB", (64, 64), "red").save(_buffer, "PNG")
+PNG = _buffer.getvalue()
 ANSWERS = ["circle", "green", "no", "yes"]
 ITEM = Item("1", [], {"answer": "yes", "answers": ANSWERS})
 
@@ -104,12 +113,32 @@ def changed(task: Task, tmp_path: Path, **parts: Any) -> tuple[Task, Path]:
         archive.writestr("questions", whole["questions"])
         archive.writestr("answers", whole["answers"])
         for number in whole["images"]:
-            archive.writestr(f"images/{number}.png", b"picture")
+            archive.writestr(f"images/{number}.png", whole.get("picture", b"picture"))
     members = {part: part for part in ("questions", "answers", "images")}
     digest = hashlib.sha256(path.read_bytes()).hexdigest()
     source = task.source.model_copy(update={"members": members, "wheel_sha256": digest})
     counts = task.rows.model_copy(update={"available": 2, "planned": 2})
     return task.model_copy(update={"source": source, "rows": counts}), path
+
+
+def test_a_picture_that_is_none_costs_its_item_alone(
+    task: Task, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of two items the first one's picture is damaged; the worker goes on to the second."""
+    mine, wheel = changed(task, tmp_path, picture=PNG)
+    first, second = visual_questions.items(mine, wheel, None)
+    damaged = dataclasses.replace(first, images=(PNG[:60],))
+    monkeypatch.setattr(visual_questions, "items", lambda *_: [damaged, second])
+    monkeypatch.setattr(tasks, "load", lambda: {"mine": mine})
+    told: list[dict[str, Any]] = []
+    channel = SimpleNamespace(send=lambda kind, **content: told.append({"event": kind, **content}))
+    request = Request(
+        "", runtime="fakes:Honest", artifact="", settings=Settings("cpu", 1, 64, {}), task="mine"
+    )
+    (answer,) = measure(request, channel)  # type: ignore[arg-type]
+    assert ItemData.model_validate(answer).item == second.id
+    assert [one["event"] for one in told] == ["applied", "item", "refused", "item"]
+    assert f"image 1 of {first.id}" in told[2]["detail"]
 
 
 def test_data_of_one_s_own_are_read(task: Task, tmp_path: Path) -> None:
