@@ -149,8 +149,14 @@ class WordProblems(Row):
     extraction: Literal["strict", "flexible"]
 
 
+class Code(Row):
+    """Nothing: rows are HumanEval's."""
+
+    kind: Literal["code"]
+
+
 Options = Annotated[
-    ToolCalls | VisualQuestions | MultipleChoice | WordProblems, Field(discriminator="kind")
+    ToolCalls | VisualQuestions | MultipleChoice | WordProblems | Code, Field(discriminator="kind")
 ]
 """What one kind wants and others don't, one class per kind. A file does not repeat the kind."""
 

@@ -30,7 +30,7 @@ from harness.run.records import (
     TaskRecord,
 )
 from harness.run.runtimes import HEADER_READER, RUNTIMES
-from harness.run.tasks import kind
+from harness.run.tasks import check_machine, kind
 from harness.run.workloads import WORKLOADS
 
 
@@ -104,6 +104,7 @@ def make(
 
 
 def _task(task: Task, rows: int, offline: bool) -> tuple[str, TaskRecord]:
+    check_machine(task.kind)
     path = fetch_data(task.source, offline=offline)
     record = TaskRecord(
         id=task.name,

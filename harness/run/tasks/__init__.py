@@ -17,6 +17,7 @@ from harness.ask.tasks import Task
 from harness.errors import UnknownName
 
 KINDS = {
+    "code": "harness.run.tasks.code",
     "multiple_choice": "harness.run.tasks.multiple_choice",
     "tool_calls": "harness.run.tasks.tool_calls",
     "visual_questions": "harness.run.tasks.visual_questions",
@@ -106,6 +107,16 @@ class TaskKind(Protocol):
 
     def score(self, item: Item, output: str) -> Score:
         """The score of an output. Never raises on what a model wrote."""
+
+
+def check_machine(name: str) -> None:
+    """Raises MissingError where this machine lacks what a kind needs beside a model.
+
+    Few need anything: those offer `check_machine` in their module.
+    """
+    check = getattr(kind(name), "check_machine", None)
+    if check:
+        check()
 
 
 def ask_once(task: Task, item: Item, respondent: Respondent) -> str:
