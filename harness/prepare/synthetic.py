@@ -2,8 +2,8 @@
 
 What a runtime does with it costs the memory and the time of the real model; what it answers means
 nothing. The artifact says so itself: `claimbench.weights` is "synthetic" in every file's metadata.
-Where the format wants a tokenizer it gets one that stands in; a GGUF has none. Only token ids go in
-and out.
+Where the format wants a tokenizer it gets one that stands in; GGUF and ONNX have none. Only token
+ids go in and out.
 
 Same geometry, format, quantisation and seed: same bytes on every machine.
 """
@@ -16,13 +16,17 @@ from pathlib import Path
 
 from harness.ask.models import Artifact, Model, SyntheticSource
 from harness.errors import UnknownName
-from harness.prepare import Need, synthetic_gguf, synthetic_safetensors
+from harness.prepare import Need, synthetic_gguf, synthetic_onnx, synthetic_safetensors
 from harness.prepare.store import Progress, Written
 
 _WRITER = 2  # raise it with any change of the bytes: cached files are then made again
 _LATER = ("rotary", "window", "global_every")
 """Fields that came later. Unset they count for nothing: what was measured before keeps its key."""
-_FORMATS = {"gguf": synthetic_gguf, "safetensors": synthetic_safetensors}
+_FORMATS = {
+    "gguf": synthetic_gguf,
+    "onnx": synthetic_onnx,
+    "safetensors": synthetic_safetensors,
+}
 
 
 def file_name(model: Model, artifact: Artifact) -> str:
@@ -57,8 +61,8 @@ def cost(model: Model, artifact: Artifact) -> Need:
 def write(model: Model, artifact: Artifact, part: Path, progress: Progress) -> Written:
     """Writes it piece by piece: memory stays far below the model's size.
 
-    Raises MissingError without the package gguf, BadFile for a geometry that the format cannot
-    hold.
+    Raises MissingError without the package that the format needs, BadFile for a geometry that it
+    cannot hold.
     """
     what = f"writing {model.id} {artifact.quantisation}"
     total = cost(model, artifact).disk_bytes or 0
@@ -74,8 +78,6 @@ def write(model: Model, artifact: Artifact, part: Path, progress: Progress) -> W
 
 
 def _check(artifact: Artifact) -> None:
-    if artifact.format not in _FORMATS:
-        raise UnknownName("format to generate", artifact.format, _FORMATS)
     known = _FORMATS[artifact.format].QUANTISATIONS
     if artifact.quantisation not in known:
         raise UnknownName("quantisation to generate", artifact.quantisation, known)

@@ -66,6 +66,11 @@ def _gguf() -> Any:
     return gguf
 
 
+def epsilon(shape: Geometry) -> float:
+    """What its norms add before they divide."""
+    return _EPSILON.get(shape.architecture, _USUAL_EPSILON)
+
+
 @dataclass(frozen=True)
 class Tensor:
     """`shape` is (rows, columns), or the one length of a norm or bias; `kind` is ggml's format."""
@@ -141,11 +146,10 @@ def _add_shape(writer: Any, shape: Geometry) -> None:
     writer.add_head_count_kv(shape.kv_heads)
     writer.add_key_length(shape.head_dim)
     writer.add_value_length(shape.head_dim)
-    epsilon = _EPSILON.get(shape.architecture, _USUAL_EPSILON)
     if shape.family.biases:
-        writer.add_layer_norm_eps(epsilon)
+        writer.add_layer_norm_eps(epsilon(shape))
     else:
-        writer.add_layer_norm_rms_eps(epsilon)
+        writer.add_layer_norm_rms_eps(epsilon(shape))
     writer.add_rope_dimension_count(shape.rotary or shape.head_dim)
     writer.add_rope_freq_base(shape.rope_theta)
 

@@ -88,12 +88,6 @@ def test_a_quantisation_that_is_not_generated(cache: Path, tiny: Build) -> None:
         need(*tiny("Q4_K_M"))
 
 
-def test_a_format_that_is_not_generated(cache: Path, tiny: Build) -> None:
-    model, artifact = tiny()
-    with pytest.raises(UnknownName, match="format to generate 'onnx'"):
-        need(model, artifact.model_copy(update={"format": "onnx"}))
-
-
 @pytest.mark.parametrize("quantisation", QUANTISATIONS)
 def test_it_needs_no_network(cache: Path, tiny: Build, quantisation: str) -> None:
     assert prepare(*tiny(quantisation), offline=True).bytes > 0
