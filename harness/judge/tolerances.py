@@ -15,7 +15,7 @@ ALLOWED = {
     "fp32": 0.001,  # sums in another order; 0.000007 at the most was seen
     "fp16": 0.01,  # 11 bits of mantissa, in the weights alone or in each sum as well: 0.0012
     "bf16": 0.1,  # 8 bits of mantissa
-    "8 bits": 0.05,  # other scales, and activations are rounded too, not everywhere alike: 0.011
+    "8 bits": 0.05,  # other scales, and activations are rounded too, not everywhere alike: 0.013
     "4 bits": 0.25,  # the same; one runtime's 4 bits are not another's: 0.06
 }
 """Natural logarithms, from the finest precision to the coarsest."""
@@ -24,7 +24,7 @@ _NAMES = (
     (r"(fp|f)32", "fp32"),
     (r"(fp|f)16", "fp16"),
     (r"bf16", "bf16"),
-    (r"(q|int)8(_.*)?", "8 bits"),
+    (r"(q|int)8(_.*)?|w8a16", "8 bits"),
     (r"(q|int)4(_.*)?", "4 bits"),
 )
 

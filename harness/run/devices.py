@@ -31,7 +31,11 @@ class Device:
     maker: str
 
 
-NEEDS = {"cuda": Device("GPU", "NVIDIA"), "npu:qnn": Device("NPU", "Qualcomm")}
+NEEDS = {
+    "cuda": Device("GPU", "NVIDIA"),
+    "npu:openvino": Device("NPU", "Intel"),
+    "npu:qnn": Device("NPU", "Qualcomm"),
+}
 """What a device of a runtime stands for; those that every machine has are not here."""
 
 

@@ -70,7 +70,7 @@ def test_tokens_that_nobody_would_say_are_left_out() -> None:
         (("fp32", "Q8_0"), False),
         (("Q4_K_M", "fp32"), True),
         (("int4", "int8"), True),
-        (("w8a16", "fp32"), True),
+        (("w8a16", "fp32"), False),
         (("fp32", "nameless"), True),
         ((), True),
     ],
@@ -99,6 +99,7 @@ def test_tolerances_grow_as_bits_fall() -> None:
     bounds = [tolerances.allowed(name) for name in names]
     assert bounds == sorted(bounds)  # type: ignore[type-var]
     assert len(set(bounds)) == len(names)
+    assert tolerances.allowed("w8a16") == tolerances.allowed("int8")
     assert tolerances.allowed("iq3") is tolerances.allowed(None) is tolerances.allowed() is None
 
 

@@ -189,13 +189,11 @@ def test_a_plugin_that_is_not_installed(folder: Path, monkeypatch: pytest.Monkey
         opened(folder, "npu:qnn")
 
 
-def offering(monkeypatch: pytest.MonkeyPatch, *kinds: str) -> None:
+def offering(monkeypatch: pytest.MonkeyPatch, *kinds: str, device: str = "npu:qnn") -> None:
     """A plugin that is here, on a machine where it finds these devices."""
-    every = onnx_providers.api.OrtHardwareDeviceType
+    every, name = onnx_providers.api.OrtHardwareDeviceType, PROVIDERS[device].name
     found = [
-        SimpleNamespace(
-            ep_name="QNNExecutionProvider", device=SimpleNamespace(type=getattr(every, kind))
-        )
+        SimpleNamespace(ep_name=name, device=SimpleNamespace(type=getattr(every, kind)))
         for kind in kinds
     ]
     plugin = SimpleNamespace(get_library_path=lambda: "x.so", get_qnn_htp_path=lambda: "htp.so")
@@ -208,6 +206,16 @@ def test_a_plugin_that_finds_no_device(folder: Path, monkeypatch: pytest.MonkeyP
     offering(monkeypatch, "GPU")
     with pytest.raises(ArtifactRefused, match="onnxruntime-qnn is here and finds no device"):
         opened(folder, "npu:qnn")
+
+
+def test_a_plugin_without_an_emulator_is_not_emulated(monkeypatch: pytest.MonkeyPatch) -> None:
+    """On an Intel processor it offers that one, which is no NPU."""
+    offering(monkeypatch, "CPU", "GPU", device="npu:openvino")
+    with pytest.raises(ArtifactRefused, match="onnxruntime-ep-openvino is here and finds no dev"):
+        Executor("npu:openvino")
+    offering(monkeypatch, "CPU", "NPU", device="npu:openvino")
+    executor = Executor("npu:openvino")
+    assert (executor.emulated, executor._options) == (False, {})
 
 
 @pytest.mark.parametrize(("kinds", "emulated"), [(("NPU", "CPU"), False), (("CPU",), True)])

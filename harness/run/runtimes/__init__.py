@@ -54,7 +54,7 @@ RUNTIMES: dict[str, Entry] = {
         "harness.run.runtimes.onnx:Onnx",
         ("onnxruntime", "tokenizers"),
         "onnx",
-        ("cpu", "npu:qnn"),
+        ("cpu", "npu:qnn", "npu:openvino"),
         ("onnx",),
         lambda *_: {
             "graph_optimisation": "all",
@@ -62,7 +62,10 @@ RUNTIMES: dict[str, Entry] = {
             "memory_arena": True,
             "spinning": True,
         },
-        {"npu:qnn": ("onnxruntime-qnn", "qnn")},
+        {
+            "npu:qnn": ("onnxruntime-qnn", "qnn"),
+            "npu:openvino": ("onnxruntime-ep-openvino", "openvino"),
+        },
     ),
     "transformers": Entry(
         "harness.run.runtimes.transformers:Transformers",

@@ -1,8 +1,8 @@
 """Who executes ONNX graphs: a provider for each device, and whether this machine has the device.
 
 A provider is asked for its devices and a session for the nodes that it gave to whom; nothing is
-taken from what was asked for. Of these only `cpu` and `npu:qnn` were ever run by us, the latter as
-Qualcomm's emulator.
+taken from what was asked for. `cpu` was run by us, `npu:qnn` as Qualcomm's emulator alone, and
+`npu:openvino` never: on our machine it was refused, for want of the device.
 """
 
 from __future__ import annotations
@@ -27,13 +27,15 @@ _RECORD_NODES = "session.record_ep_graph_assignment_info"
 @dataclass(frozen=True)
 class Provider:
     """`memory`: ONNX Runtime's name of where the device's memory is. `package`: the distribution
-    that has the provider; `plugin`: its module, where it comes beside ONNX Runtime.
+    that has the provider; `plugin`: its module, where it comes beside ONNX Runtime, and then
+    `backend`: its function that names the library for an NPU, where it has several.
     """
 
     name: str
     memory: str
     package: str
     plugin: str | None = None
+    backend: str | None = None
     emulator: dict[str, str] = field(default_factory=dict)
     """What the processor is told to play where there is no such device."""
 
@@ -45,7 +47,11 @@ PROVIDERS = {
         "cpu",
         "onnxruntime-qnn",
         "onnxruntime_qnn",
+        "get_qnn_htp_path",
         {"htp_arch": "75", "soc_model": "57"},  # of the Snapdragon 8 Gen 3
+    ),
+    "npu:openvino": Provider(
+        "OpenVINOExecutionProvider", "cpu", "onnxruntime-ep-openvino", "onnxruntime_ep_openvino"
     ),
 }
 
@@ -67,7 +73,7 @@ class Executor:
             )
 
     def _find(self, plugin: Any) -> None:
-        """Where a plugin finds no NPU but the processor, the processor plays the NPU."""
+        """Where there is no NPU, the processor plays one if the plugin has an emulator."""
         name, package = self.provider.name, self.provider.package
         if not _offered(name):
             try:
@@ -75,15 +81,14 @@ class Executor:
             except Exception as error:  # ONNX Runtime's own have no other base
                 raise ArtifactRefused(f"{package}: {error}") from error
         kinds = api.OrtHardwareDeviceType
-        found = {
-            kind: [one for one in _offered(name) if one.device.type == kind]
-            for kind in (kinds.NPU, kinds.CPU)
-        }
-        self._found = (found[kinds.NPU] or found[kinds.CPU])[:1]
-        self.emulated = not found[kinds.NPU]
+        self._found = _offered(name, kinds.NPU)[:1]
+        if not self._found and self.provider.emulator:
+            self._found = _offered(name, kinds.CPU)[:1]
+            self.emulated = bool(self._found)
         if not self._found:
             raise ArtifactRefused(f"{package} is here and finds no device that it could use")
-        self._options = {"backend_path": plugin.get_qnn_htp_path()}
+        backend = self.provider.backend
+        self._options = {"backend_path": getattr(plugin, backend)()} if backend else {}
         if self.emulated:
             self._options |= self.provider.emulator
 
@@ -125,5 +130,7 @@ def _imported(provider: Provider) -> Any:
         raise ArtifactRefused(f"no {provider.name}: {error}; {advice}") from error
 
 
-def _offered(name: str) -> list[Any]:
-    return [one for one in api.get_ep_devices() if one.ep_name == name]
+def _offered(name: str, kind: Any = None) -> list[Any]:
+    """The provider's devices; of one kind, where that is given."""
+    every = [one for one in api.get_ep_devices() if one.ep_name == name]
+    return [one for one in every if kind in (None, one.device.type)]
