@@ -19,6 +19,7 @@ COMMANDS = {
     "run": "measure one cell",
     "judge": "stored runs to verdicts",
     "check": "whether stored records hold together",
+    "reproduce": "repeat a verdict's evidence here and compare",
     "publish": "verdicts to pages with their evidence",
     "compare": "two runs, paired where possible",
     "claims": "list the claims and their rules",

@@ -59,6 +59,29 @@ def ratio_of_pairs(
     return Estimate(found.value, found.low, found.high, found.n, method, level)
 
 
+def ratio_of_means(
+    above: Sequence[float], below: Sequence[float], level: float = LEVEL
+) -> Estimate | None:
+    """Geometric mean of `above` over that of `below`, of two runs that took no turns: Welch's t.
+
+    What differs between sessions and not within one is outside its interval.
+    """
+    if min(len(above), len(below)) < 2 or min(*above, *below) <= 0:
+        return None
+    arms = [[math.log(value) for value in arm] for arm in (above, below)]
+    centre = fmean(arms[0]) - fmean(arms[1])
+    parts = [stdev(arm) ** 2 / len(arm) for arm in arms]
+    method = "ratio of geometric means over processes, Welch's t on logs"
+    n, value = min(len(above), len(below)), math.exp(centre)
+    if sum(parts) == 0:
+        return Estimate(value, value, value, n, method, level)
+    degrees = sum(parts) ** 2 / sum(
+        part**2 / (len(arm) - 1) for part, arm in zip(parts, arms, strict=True)
+    )
+    reach = math.sqrt(sum(parts)) * _t_quantile(0.5 + level / 2, degrees)
+    return Estimate(value, math.exp(centre - reach), math.exp(centre + reach), n, method, level)
+
+
 def log_tails(values: Sequence[float]) -> Tails | None:
     """Tails of the geometric mean, by Student's t. Agrees with `mean_of_logs`.
 
@@ -127,6 +150,22 @@ def effective(right: Sequence[bool], groups: Sequence[Hashable]) -> tuple[float,
     return value * independent, independent
 
 
+def difference_of_shares(
+    hits: int, n: int, other_hits: int, other_n: int, level: float = LEVEL
+) -> Estimate | None:
+    """The first share less the second, of two independent runs; Newcombe's interval from Wilson's.
+
+    The same items on both sides make it wider than it need be, never too narrow.
+    """
+    one, other = proportion(hits, n, level), proportion(other_hits, other_n, level)
+    if one is None or other is None:
+        return None
+    value = one.value - other.value
+    low = value - math.hypot(one.value - one.low, other.high - other.value)
+    high = value + math.hypot(one.high - one.value, other.value - other.low)
+    return Estimate(value, low, high, min(n, other_n), "Newcombe, from Wilson", level)
+
+
 def share_tails(hits: float, n: int) -> Tails | None:
     """Tails of a share, by the score test. Agrees with `proportion`."""
     if n == 0:
@@ -193,7 +232,7 @@ def slope_p(values: Sequence[float]) -> float | None:
     return 2 * _t_tail(abs(slope) / math.sqrt(rest / (n - 2) / spread), n - 2)
 
 
-def _t_quantile(share: float, degrees: int) -> float:
+def _t_quantile(share: float, degrees: float) -> float:
     from scipy.special import stdtrit
 
     return float(stdtrit(degrees, share))

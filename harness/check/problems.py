@@ -38,7 +38,7 @@ def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     return found
 
 
-def complaints(error: ValueError) -> list[tuple[str, str]]:
+def complaints(error: Exception) -> list[tuple[str, str]]:
     """Field and message of everything a schema has to say."""
     if not isinstance(error, ValidationError):
         return [("", str(error))]

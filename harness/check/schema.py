@@ -8,11 +8,13 @@ from typing import Any
 
 from pydantic import BaseModel
 
+from harness.judge.reproductions import Reproduction
 from harness.judge.verdicts import Verdict
 from harness.run.records import Machine, Run, Sample
 
 RECORDS: dict[str, type[BaseModel]] = {
     "verdict": Verdict,
+    "reproduction": Reproduction,
     "run": Run,
     "sample": Sample,
     "machine": Machine,

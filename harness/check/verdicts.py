@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Iterator, Mapping
+from hashlib import sha256
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -12,7 +12,8 @@ from harness.ask.models import Model
 from harness.check import problems, runs
 from harness.check.problems import Problem
 from harness.errors import BadFile, HarnessError
-from harness.judge import judge
+from harness.judge import judge, reproductions
+from harness.judge.reproductions import Reproduction
 from harness.judge.verdicts import Evidence, Verdict, parse
 from harness.run import upgrade
 
@@ -72,7 +73,7 @@ class Checker:
                 yield one.path, "lies outside the results"
             elif not path.is_file():
                 yield one.path, "is not here"
-            elif hashlib.sha256(path.read_bytes()).hexdigest() != one.sha256:
+            elif sha256(path.read_bytes()).hexdigest() != one.sha256:
                 yield one.path, "has another sha256"
 
     def _again(self, record: Verdict, stored: Any) -> Iterator[tuple[str, str]]:
@@ -92,30 +93,50 @@ class Checker:
             self._pages[page] = {one.claim.id: one for one in again}
         return self._pages[page]
 
+    def reproduction(self, path: Path) -> list[Problem]:
+        """What is wrong with the reproduction at `path`, its runs, and the comparison once more.
 
-def records(path: Path) -> tuple[Path, list[Path], list[Path]]:
-    """The results folder that `path` lies in, and the verdicts and runs that it names.
+        Where the verdict was judged anew since, the figures it was compared with are gone.
+        """
+        name = "/".join(path.parts[-3:])
+        try:
+            problems.load(path.read_bytes())
+            record = reproductions.read_file(path)
+        except (ValueError, BadFile) as error:
+            return [Problem(name, "schema", *one) for one in problems.complaints(error)]
+        evidence = record.finding.evidence if record.finding else []
+        found = [Problem(name, "evidence", *one) for one in self._digests(evidence)]
+        folders = {(self._results / one.path).parent for one in evidence}
+        for folder in sorted(one for one in folders if one.is_dir()):
+            found += self.run(folder)
+        if (record.page, record.claim) != (path.parts[-3], path.parts[-2]):
+            found.append(Problem(name, "names", "claim", f"'{record.claim}' does not lie here"))
+        if record.machine.id != path.stem:
+            found.append(Problem(name, "names", "machine.id", f"'{record.machine.id}'"))
+        return found + [Problem(name, "comparison", *one) for one in self._compared(record)]
 
-    `path`: a verdict, a run's folder or a file of it, or a folder with any of them below.
-    Raises BadFile.
-    """
-    if not path.exists():
-        raise BadFile(f"{path}: no such file")
-    path = path.resolve()
-    if path.is_file() and path.name not in runs.FILES:
-        found, folders = [path], []
-    else:
-        below = path.parent if path.is_file() else path
-        folders = sorted(one.parent for one in below.rglob("run.json") if not _hidden(one, below))
-        found = sorted(one for one in below.rglob("*.json") if one.parents[1].name == "verdicts")
-    places = {one.parents[2] for one in found} | {one.parents[1] for one in folders}
-    if len(places) != 1 or any(one.parents[1].name != "verdicts" for one in found):
-        raise BadFile(
-            f"{path}: no record; they are results/verdicts/PAGE/CLAIM.json and results/MACHINE/RUN/"
-        )
-    return places.pop(), found, folders
-
-
-def _hidden(path: Path, below: Path) -> bool:
-    """A run under way."""
-    return any(part.startswith(".") for part in path.relative_to(below).parts)
+    def _compared(self, record: Reproduction) -> Iterator[tuple[str, str]]:
+        claim, here = self._claims.get(record.claim), record.finding
+        if claim is None or claim.rule is None or here is None:
+            return
+        try:
+            (again,) = judge.judge(self._results / "reproductions", [claim], self._models)
+        except HarnessError as error:
+            yield "", f"cannot be judged again: {error}"
+            return
+        mine = [one for one in again.findings if one.machine == here.machine]
+        for finding in mine[:1]:
+            ours = here.model_dump(mode="json", exclude={"evidence"})
+            yield from problems.differences(
+                {"finding": ours},
+                {"finding": finding.model_dump(mode="json", exclude={"evidence"})},
+            )
+        path = self._results / "verdicts" / record.page / f"{record.claim}.json"
+        if not path.is_file() or sha256(path.read_bytes()).hexdigest() != record.of.verdict_sha256:
+            return
+        for there in judge.read_file(path).findings:
+            if there.machine == record.of.machine:
+                derived = reproductions.answered(claim.rule, there, here)
+                stored = (record.answer, record.reasons, record.difference)
+                if stored != derived:
+                    yield "answer", f"{record.answer} stored, {derived[0]} derived"

@@ -8,8 +8,9 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
+from harness.check import records
 from harness.check.problems import Problem
-from harness.check.verdicts import Checker, records
+from harness.check.verdicts import Checker
 from harness.commands import listing
 from harness.commands.context import Context
 
@@ -28,11 +29,17 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace) -> int:
     context = Context()
     checked: dict[Path, list[Problem]] = {}
-    for path in options.records:
-        results, verdicts, folders = records(path)
-        checker = Checker(results, context.claims, context.models)
-        checked |= {folder: checker.run(folder) for folder in folders}
-        checked |= {verdict: checker.verdict(verdict) for verdict in verdicts}
+    checkers: dict[Path, Checker] = {}
+    for kind, path, results in (one for name in options.records for one in records.find(name)):
+        if results not in checkers:
+            checkers[results] = Checker(results, context.claims, context.models)
+        checker = checkers[results]
+        check = {
+            "run": checker.run,
+            "verdict": checker.verdict,
+            "reproduction": checker.reproduction,
+        }[kind]
+        checked[path] = check(path)
     failed = sum(1 for problems in checked.values() if problems)
     # A verdict repeats what is wrong with the runs it rests on.
     told = dict.fromkeys(one for problems in checked.values() for one in problems)

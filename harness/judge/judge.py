@@ -354,10 +354,17 @@ def read(results: Path, claims: Iterable[Claim]) -> list[Verdict]:
         path = results / "verdicts" / claim.page / f"{claim.id}.json"
         if not path.exists():
             raise BadFile(f"{path}: there is no verdict yet; run: harness judge")
-        try:
-            verdicts.append(parse(path.read_bytes()))
-        except ValidationError as error:
-            raise BadFile(f"{path}: {error.errors()[0]['msg']}") from error
-        except ValueError as error:
-            raise BadFile(f"{path}: no JSON: {error}") from error
+        verdicts.append(read_file(path))
     return verdicts
+
+
+def read_file(path: Path) -> Verdict:
+    """One stored verdict. Raises BadFile."""
+    try:
+        return parse(path.read_bytes())
+    except OSError as error:
+        raise BadFile(f"{path}: cannot be read: {error.strerror}") from error
+    except ValidationError as error:
+        raise BadFile(f"{path}: {error.errors()[0]['msg']}") from error
+    except ValueError as error:
+        raise BadFile(f"{path}: no JSON: {error}") from error

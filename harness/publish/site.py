@@ -18,8 +18,11 @@ from markupsafe import Markup
 
 from harness.ask.pages import Page
 from harness.errors import BadFile, UnknownName
+from harness.judge import reproductions
+from harness.judge.reproductions import Reproduction
 from harness.judge.verdicts import Evidence, Verdict, parse
 from harness.publish import exports, folder, view, words
+from harness.run import store
 from harness.run.records import Machine
 
 _TEMPLATES = Path(__file__).parent / "templates"
@@ -42,8 +45,12 @@ def publish(
     _check(pages, verdicts)
     known = {machine.id: machine for machine in machines}
     files = _records(verdicts, results)
+    repeated = {one.claim.id: _repeated(one, results) for one in verdicts}
+    for name, found in repeated.items():
+        for at, one in enumerate(found, 1):
+            files[f"reproductions/{name}-{at}.json"] = store.to_json(one)
     views = [
-        view.page(page, [one for one in verdicts if one.claim.page == page.id], known)
+        view.page(page, [one for one in verdicts if one.claim.page == page.id], known, repeated)
         for page in pages.values()
     ]
     templates = _environment()
@@ -119,6 +126,10 @@ def _records(verdicts: list[Verdict], results: Path) -> dict[str, bytes]:
             for one in finding.evidence:
                 files[f"records/{one.path}"] = _evidence(one, claim.id, results)
     return files
+
+
+def _repeated(verdict: Verdict, results: Path) -> list[Reproduction]:
+    return reproductions.read(results, verdict.claim.page, verdict.claim.id)
 
 
 def _stored(verdict: Verdict, path: Path) -> bytes:

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from markupsafe import Markup
 
 from harness.ask.claims import Claim
 from harness.ask.pages import Page
+from harness.judge.reproductions import Reproduction
 from harness.judge.verdicts import Finding, Verdict
 from harness.metrics import METRICS, Metric
-from harness.publish import figures, marks, words
+from harness.publish import community, figures, marks, words
 from harness.publish.exports import claim_review
 from harness.publish.figures import Table
 from harness.publish.words import OUTCOMES, OutcomeWords
@@ -72,6 +74,8 @@ class ClaimView:
     record: str
     placed: bool
     due: str | None
+    community: str | None
+    repetitions: list[str]
 
 
 @dataclass(frozen=True)
@@ -95,16 +99,25 @@ class PageView:
     verbatim: bool | None
     source_href: str | None
     reviews: Markup | None
+    community: str | None
 
     @property
     def claims(self) -> list[ClaimView]:
         return [claim for group in self.groups for claim in group.claims]
 
 
-def page(found: Page, verdicts: list[Verdict], machines: dict[str, Machine]) -> PageView:
+def page(
+    found: Page,
+    verdicts: list[Verdict],
+    machines: dict[str, Machine],
+    repeated: Mapping[str, list[Reproduction]],
+) -> PageView:
     """The view of one page and its verdicts. Raises MissingError where a chart cannot be drawn."""
     marked = marks.mark(found, [verdict.claim for verdict in verdicts])
-    views = [claim(one, machines, one.claim.id not in marked.unplaced) for one in verdicts]
+    views = [
+        claim(one, machines, repeated[one.claim.id], one.claim.id not in marked.unplaced)
+        for one in verdicts
+    ]
     groups = [
         Group(question, [view for view in views if view.claim.kind in kinds])
         for question, kinds in words.QUESTIONS
@@ -119,6 +132,9 @@ def page(found: Page, verdicts: list[Verdict], machines: dict[str, Machine]) -> 
         verbatim=found.is_verbatim(),
         source_href=found.source if found.source.startswith(("https://", "http://")) else None,
         reviews=claim_review.script(found, verdicts),
+        community=community.sentence(
+            [again for one in verdicts for again in repeated[one.claim.id]]
+        ),
     )
 
 
@@ -128,7 +144,12 @@ def counts(verdicts: list[Verdict]) -> list[tuple[OutcomeWords, int]]:
     return [(outcome, number[name]) for name, outcome in OUTCOMES.items() if number[name]]
 
 
-def claim(verdict: Verdict, machines: dict[str, Machine], placed: bool = True) -> ClaimView:
+def claim(
+    verdict: Verdict,
+    machines: dict[str, Machine],
+    repeated: list[Reproduction],
+    placed: bool = True,
+) -> ClaimView:
     """The view of one verdict. `placed`: the quote was found in the page's text."""
     found, rule, subject = verdict.claim, verdict.rule, verdict.subject
     metric = METRICS[rule.metric] if rule else None
@@ -157,6 +178,8 @@ def claim(verdict: Verdict, machines: dict[str, Machine], placed: bool = True) -
         record=f"verdicts/{found.id}.json",
         placed=placed,
         due=words.day(found.due) if found.due else None,
+        community=community.of_claim(repeated),
+        repetitions=[f"reproductions/{found.id}-{at}.json" for at in range(1, len(repeated) + 1)],
     )
 
 

@@ -43,10 +43,12 @@ class Session:
     tasks: Mapping[str, Task]
     say: Say = lambda text, seconds: None
     offline: bool = False
+    enrolled: Path | None = None
+    """Where this machine has its id, if not in `results`."""
     machine: Machine = field(init=False)
 
     def __post_init__(self) -> None:
-        self.machine = describe(self.results)
+        self.machine = describe(self.enrolled or self.results)
         self._folder = self.results / self.machine.id
         store.write_machine(self.results, self.machine)
 

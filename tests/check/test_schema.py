@@ -15,7 +15,12 @@ RESULTS = Path(__file__).parents[2] / "results"
 
 
 def stored(name: str) -> list[Any]:
-    where = {"verdict": "verdicts/*/*.json", "run": "*/*/run.json", "machine": "*/machine.json"}
+    where = {
+        "verdict": "verdicts/*/*.json",
+        "reproduction": "verdicts/*/*/*.json",
+        "run": "*/*/run.json",
+        "machine": "*/machine.json",
+    }
     if name == "sample":
         files = RESULTS.glob("*/*/samples.jsonl")
         return [json.loads(line) for path in files for line in path.read_bytes().splitlines()[:3]]
