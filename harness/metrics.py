@@ -243,6 +243,17 @@ _ROWS = (
         "wrong values of arguments that do exist; a model that makes no call invents nothing",
     ),
     Metric(
+        "schema_share",
+        "share of JSON that follows its schema",
+        "share",
+        "higher",
+        None,
+        "wilson",
+        _share,
+        "share of answers that are one JSON value, nothing around it, that the schema allows",
+        "whether the values are right; a runtime that holds the model to a grammar",
+    ),
+    Metric(
         "answer_accuracy",
         "share of answers right",
         "share",

@@ -72,6 +72,17 @@ class HubRows(HubSource):
         return {"repo": self.repo, "revision": self.revision}
 
 
+class Generated(Row):
+    """No file: the task's kind makes the rows from `rows.seed`, the same on every machine."""
+
+    kind: Literal["generated"]
+    members: dict[str, str] = Field(default={}, max_length=0)
+
+    def pinned(self) -> dict[str, Any]:
+        """Nothing: the version of the kind's code says how rows are made."""
+        return {}
+
+
 class Rows(Row):
     """How many rows there are and which are used: a fixed order, of which a run takes the first N.
 
@@ -155,8 +166,39 @@ class Code(Row):
     kind: Literal["code"]
 
 
+class MadeCalls(Row):
+    """Which questions are made, how the tools are shown, and what reads calls out of an answer."""
+
+    kind: Literal["made_calls"]
+    made: Literal["shapes", "offers"]
+    tools: Literal["prompt", "template"]
+    parser: str
+
+
+class ToolChains(Row):
+    """How the tools are shown, and what reads calls out of an answer."""
+
+    kind: Literal["tool_chains"]
+    tools: Literal["prompt", "template"]
+    parser: str
+
+
+class JsonAnswers(Row):
+    """Nothing: the schema is in the prompt."""
+
+    kind: Literal["json_answers"]
+
+
 Options = Annotated[
-    ToolCalls | VisualQuestions | MultipleChoice | WordProblems | Code, Field(discriminator="kind")
+    ToolCalls
+    | VisualQuestions
+    | MultipleChoice
+    | WordProblems
+    | Code
+    | MadeCalls
+    | ToolChains
+    | JsonAnswers,
+    Field(discriminator="kind"),
 ]
 """What one kind wants and others don't, one class per kind. A file does not repeat the kind."""
 
@@ -171,7 +213,7 @@ class Task(Row):
     name: str = ""
     title: str
     kind: str
-    source: Annotated[Source | HubRows, Field(discriminator="kind")]
+    source: Annotated[Source | HubRows | Generated, Field(discriminator="kind")]
     licence: str
     rows: Rows
     prompt: str = Field(min_length=1)

@@ -328,6 +328,7 @@ def outcome(holds: bool | None) -> Outcome:
 
 _HITS: dict[str, Callable[[ItemData], bool]] = {
     "invented_share": lambda item: item.outcome in ("invented_tool", "invented_argument"),
+    "schema_share": lambda item: item.outcome in ("exact", "wrong_value"),
 }
 """What a share counts, where that is not the correct items."""
 

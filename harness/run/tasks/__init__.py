@@ -18,8 +18,11 @@ from harness.errors import UnknownName
 
 KINDS = {
     "code": "harness.run.tasks.code",
+    "json_answers": "harness.run.tasks.json_answers",
+    "made_calls": "harness.run.tasks.made_calls",
     "multiple_choice": "harness.run.tasks.multiple_choice",
     "tool_calls": "harness.run.tasks.tool_calls",
+    "tool_chains": "harness.run.tasks.tool_chains",
     "visual_questions": "harness.run.tasks.visual_questions",
     "word_problems": "harness.run.tasks.word_problems",
 }

@@ -11,8 +11,7 @@ can't be answered rightly under the rule that the key was written for; a test na
 from __future__ import annotations
 
 import json
-import re
-from collections.abc import Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -22,12 +21,13 @@ from harness.run.tasks import (
     Item,
     Score,
     ask_once,
+    bfcl_ast,
     bfcl_rows,
     call_scores,
     tool_call_parsers,
     wheel_data,
 )
-from harness.run.tasks.tool_call_parsers import Call, Parsed
+from harness.run.tasks.tool_call_parsers import Call
 
 VERSION = 2
 
@@ -54,8 +54,7 @@ OUTCOMES = {
 
 ask = ask_once
 
-_CORRECT = ("exact", "clean_abstention")
-_RIGHT = ("exact", "")
+CORRECT = ("exact", "clean_abstention")
 _PLACE = "{{ tools }}"
 _DETAIL_CHARS = 200
 
@@ -91,51 +90,30 @@ def score(item: Item, output: str) -> Score:
     that calls an offered function some other way, name(..), is an attempt, so it is unparseable and
     never an abstention; defining one, def name(..), is not.
     """
-    parsed = tool_call_parsers.find(item.payload["parser"])(output)
-    outcome, detail = _outcome(item.payload, parsed, output)
-    if len(detail) > _DETAIL_CHARS:
-        detail = detail[: _DETAIL_CHARS - 2] + ".."
-    offered = {function["name"]: function for function in item.payload["functions"]}
-    language = item.payload.get("language", "python")
-    expected = item.payload["expected"]
-    bfcl = call_scores.bfcl_finds_right(parsed, offered, expected, language)
-    return Score(outcome, outcome in _CORRECT, detail, {"bfcl": bfcl})
-
-
-def _outcome(payload: dict[str, Any], parsed: Parsed, output: str) -> tuple[str, str]:
+    payload = item.payload
+    parsed = tool_call_parsers.find(payload["parser"])(output)
     functions, expected = payload["functions"], payload["expected"]
-    if parsed.state == "unparseable":
-        return "unparseable", parsed.problem
-    if not parsed.calls and (named := _written_as_call(output, functions)):
-        return "unparseable", f"{named}(..) is not in the format asked for"
-    offered = {function["name"]: function for function in functions}
-    for call in parsed.calls:
-        if call.name not in offered:
-            return "invented_tool", f"{call.name!r} was not offered"
-    if expected is None:
-        return _outcome_of_any(parsed.calls, offered)
-    counts = f"{len(parsed.calls)} calls, {len(expected)} expected"
-    if len(parsed.calls) > len(expected):
-        return "spurious_call", counts
-    if len(parsed.calls) < len(expected):
-        return "missing_call", counts
-    if not expected:
-        return "clean_abstention", "no call, none expected"
+    outcome, detail = call_scores.outcome(
+        parsed, output, functions, expected, _faults(payload, "canonical")
+    )
+    bfcl = call_scores.bfcl_finds_right(parsed, expected, _faults(payload, "bfcl"))
+    return Score(outcome, outcome in CORRECT, shortened(detail), {"bfcl": bfcl})
+
+
+def shortened(detail: str) -> str:
+    """A detail that a table can hold, whatever the model wrote."""
+    return detail if len(detail) <= _DETAIL_CHARS else detail[: _DETAIL_CHARS - 2] + ".."
+
+
+def _faults(payload: dict[str, Any], rule: bfcl_ast.Rule) -> call_scores.FaultFinder:
+    offered = {function["name"]: function for function in payload["functions"]}
     language = payload.get("language", "python")
-    return call_scores.fault_of(parsed.calls, offered, expected, language) or _RIGHT
 
+    def fault(call: Call, entry: Mapping[str, Any]) -> bfcl_ast.Fault | None:
+        ((name, answers),) = entry.items()
+        return bfcl_ast.check(offered[name], answers, call.arguments, language, rule)
 
-def _outcome_of_any(calls: Sequence[Call], offered: dict[str, dict[str, Any]]) -> tuple[str, str]:
-    if not calls:
-        return "missing_call", "no call where some call is right"
-    faults = (call_scores.unusable(call, offered[call.name]) for call in calls)
-    return next(filter(None, faults), _RIGHT)
-
-
-def _written_as_call(output: str, functions: list[dict[str, Any]]) -> str | None:
-    names = "|".join(re.escape(function["name"]) for function in functions)
-    found = re.search(rf"(?<![\w.])(?<!\bdef )({names})\(", output)
-    return found[1] if found else None
+    return fault
 
 
 def _read(task: Task, wheel: Path) -> dict[str, list[Any]]:

@@ -9,7 +9,7 @@ from typing import Any
 
 from harness.errors import BadFile
 from harness.run.chat_template import render
-from harness.run.runtimes import Runtime, Seen, Stop
+from harness.run.runtimes import ArtifactRefused, Runtime, Seen, Stop
 
 _START, _TOP = 8, 10
 """Enough of a prompt's ids to see a doubled start token, and of the first token's likeliest."""
@@ -34,6 +34,8 @@ class Listener:
         stop: Sequence[str] = (),
     ) -> str:
         prompt = render(self._template, messages, tools=tools)
+        if tools and self._shows_nothing_more(prompt, messages):
+            raise ArtifactRefused("the model's chat template shows no tools")
         seen = self._see(prompt, images)
         asked, rest = seen if images else seen.ids, {"stop": self._stop(stop)} if stop else {}
         answer = self._runtime.evaluate(asked, max_new_tokens, stop_at_end=True, top=_TOP, **rest)
@@ -86,6 +88,13 @@ class Listener:
         if not prefix or not all(tails):
             raise BadFile(f"item {self._item}: no context, or an option without a token")
         return prefix, tails
+
+    def _shows_nothing_more(self, prompt: str, messages: Sequence[dict[str, Any]]) -> bool:
+        """Whether a prompt with tools is the one without: the model would not know of any."""
+        try:
+            return render(self._template, messages) == prompt
+        except BadFile:  # it can't do without tools, so it shows them
+            return False
 
     def _see(self, prompt: str, images: Sequence[bytes]) -> Seen:
         if not images:
