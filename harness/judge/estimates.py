@@ -209,7 +209,7 @@ def _exact(claim: Claim, rule: Rule, cells: Cells) -> Reading:
         for sample in cells[0][1]
         if isinstance(sample.data, FactsData)
         for fact in sample.data.facts
-        if fact.name == _name(rule)
+        if fact.name == fact_name(rule)
     ]
     if not facts:
         return _nothing("no source gives this")
@@ -223,7 +223,7 @@ def _exact(claim: Claim, rule: Rule, cells: Cells) -> Reading:
     return Reading(found.value, None, 1, holds, reason)
 
 
-def _name(rule: Rule) -> str:
+def fact_name(rule: Rule) -> str:
     """Under which name the fact of a rule is stored."""
     on = rule.conditions
     if on.services:

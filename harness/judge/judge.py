@@ -29,7 +29,7 @@ from harness.judge.verdicts import (
 from harness.metrics import LOOKED_UP, METRICS
 from harness.plan.cells import Cell, cells_of
 from harness.run import store
-from harness.run.records import Run, Sample
+from harness.run.records import FactsData, Run, Sample
 from harness.run.values import emulated
 
 ALPHA = 1 - statistics.LEVEL
@@ -93,7 +93,7 @@ def _cases(claim: Claim, stored: Sequence[Stored], samples: _Samples) -> list[Ca
     cells = cells_of(claim)
     if METRICS[claim.rule.metric].comes_from in LOOKED_UP:
         # True on any machine: the newest run speaks, wherever it was made.
-        newest = _latest(stored, cells[0], claim.rule)
+        newest = _latest(_telling(stored, claim.rule, samples), cells[0], claim.rule)
         return [_case(claim, claim.rule, None, (newest,), samples)] if newest else []
     found = []
     for machine in sorted({one.run.machine for one in stored}):
@@ -102,6 +102,24 @@ def _cases(claim: Claim, stored: Sequence[Stored], samples: _Samples) -> list[Ca
         if runs:
             found.append(_case(claim, claim.rule, machine, runs, samples))
     return found
+
+
+def _telling(stored: Sequence[Stored], rule: Rule, samples: _Samples) -> Sequence[Stored]:
+    """Of a call the runs that tried it: where its library is missing, nothing was."""
+    if rule.conditions.call is None:
+        return stored
+    name = estimates.fact_name(rule)
+    tried = [one for one in stored if one.run.cell.workload == "calls"]
+    return [
+        one
+        for one in tried
+        if any(
+            fact.name == name
+            for sample in samples.of(one)
+            if isinstance(sample.data, FactsData)
+            for fact in sample.data.facts
+        )
+    ] or tried
 
 
 def _runs(stored: Sequence[Stored], cells: Sequence[Cell], rule: Rule) -> tuple[Stored, ...]:

@@ -20,7 +20,8 @@ def fresh(folder: Path) -> Path:
     """What a clone holds, without results."""
     for name in ("claims", "pages", "tasks"):
         shutil.copytree(ROOT / name, folder / name)
-    shutil.copy(ROOT / "models.yaml", folder)
+    for name in ("models.yaml", "prices.yaml", "calls.yaml"):
+        shutil.copy(ROOT / name, folder)
     return folder
 
 

@@ -17,6 +17,7 @@ from harness.errors import BadFile
 from harness.judge import judge
 from harness.judge.verdicts import Finding
 from harness.metrics import METRICS
+from harness.plan.cells import cells_of
 from harness.plan.planner import Planner, key
 from harness.run.protocol import Request
 from harness.run.records import Fact, FactsData
@@ -80,6 +81,16 @@ def test_a_call_is_told_with_what_it_said(works: bool, outcome: str, tmp_path: P
     found = judged(tmp_path, data, "==", True, call="an-import")
     assert (found.outcome, found.machine) == (outcome, None)
     assert found.reason == "tried here: `x` says: y"
+
+
+def test_a_later_run_without_the_library_takes_nothing_back(tmp_path: Path) -> None:
+    claim = records.claim("works", "==", True, n=1, call="an-import")
+    (cell,) = cells_of(claim)
+    fact = Fact(name="an-import", value=True, origin="tried here", source="`x` says: y")
+    records.write(tmp_path, cell, [FactsData(facts=[fact])], started="01")
+    records.write(tmp_path, cell, [FactsData(facts=[])], started="02", machine="board")
+    (verdict,) = judge.judge(tmp_path, [claim], {})
+    assert verdict.outcome == "supported"
 
 
 def tried(monkeypatch: pytest.MonkeyPatch, code: str, *needs: str) -> list[dict[str, Any]]:
