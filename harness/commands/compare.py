@@ -1,4 +1,4 @@
-"""Two runs: of a workload the ratio of each metric, of a task whether their scores compare."""
+"""Two runs: of a workload the ratio of each metric, of a task whether scores compare, and how."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from pathlib import Path
 from harness import home, statistics
 from harness.commands import listing
 from harness.errors import UnknownName, UserError
+from harness.judge.paired import Paired, paired
 from harness.judge.parity import Parity, parity
 from harness.metrics import METRICS
 from harness.run import store
@@ -18,6 +19,12 @@ from harness.run.values import value
 def arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("a", metavar="A", help="a run's id; see: harness runs")
     parser.add_argument("b", metavar="B")
+    parser.add_argument(
+        "--margin",
+        type=float,
+        default=0.02,
+        help="shares of right answers of a task that differ by less are the same (default 0.02)",
+    )
 
 
 def run(options: argparse.Namespace) -> int:
@@ -31,11 +38,15 @@ def run(options: argparse.Namespace) -> int:
     if a.cell.task:
         quantisations = (a.cell.quantisation, b.cell.quantisation)
         samples = (store.read_samples(folder_a), store.read_samples(folder_b))
-        return _tell(parity(*samples, quantisations))
-    paired = a.session == b.session and a.machine == b.machine
-    rows = _ratios(folder_a, folder_b, a.cell.workload) if paired else []
+        compared = parity(*samples, quantisations)
+        status = _tell(compared)
+        if compared.passed:
+            _tell_loss(paired(*samples, _margin(options.margin)))
+        return status
+    together = a.session == b.session and a.machine == b.machine
+    rows = _ratios(folder_a, folder_b, a.cell.workload) if together else []
     if not rows:
-        raise UserError(_why_not(a, b, paired))
+        raise UserError(_why_not(a, b, together))
     listing.table(("metric", "A / B", "95% interval", "pairs"), rows)
     return 0
 
@@ -67,6 +78,34 @@ def _tell(found: Parity) -> int:
     return 0 if found.passed else 1
 
 
+def _margin(margin: float) -> float:
+    if not 0 < margin < 1:
+        raise UserError(f"--margin {margin}: a share between 0 and 1")
+    return margin
+
+
+def _tell_loss(found: Paired | None) -> None:
+    """What the second run lost against the first, on the items of both."""
+    if found is None:
+        return
+    loss = found.loss
+    print(
+        f"right: A {found.first}/{loss.n}, B {found.second}/{loss.n}; A alone {found.only_first}, "
+        f"B alone {found.only_second}; McNemar's exact p = {found.p:.3g}"
+    )
+    interval = f"{loss.low:+.1%} to {loss.high:+.1%}, {loss.level:.0%} interval"
+    print(f"A less B: {loss.value:+.1%} ({interval})")
+    if found.same:
+        print(f"the same within {found.margin:.1%}")
+    elif loss.low > 0 or loss.high < 0:
+        print("not the same")
+    else:
+        print(
+            f"open: to show two equal runs the same within {found.margin:.1%} takes about "
+            f"{found.needed:,} items"
+        )
+
+
 def _ratios(a: Path, b: Path, workload: str | None) -> list[tuple[str, str, str, int]]:
     rows = []
     for metric in METRICS.values():
@@ -85,7 +124,7 @@ def _ratios(a: Path, b: Path, workload: str | None) -> list[tuple[str, str, str,
     return rows
 
 
-def _why_not(a: Run, b: Run, paired: bool) -> str:
-    if not paired:
+def _why_not(a: Run, b: Run, together: bool) -> str:
+    if not together:
         return "the runs are of two sessions: times of two sessions are not comparable"
     return f"{a.cell.name}: no timed metric to compare"

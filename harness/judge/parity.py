@@ -80,7 +80,7 @@ def parity(
         same_prompt=sum(one.prompt_sha256 == other.prompt_sha256 for one, other in pairs),
         same_ids=sum(_same_ids(one, other) for one, other in pairs),
         same_image_tokens=sum(_same_image_tokens(one, other) for one, other in pairs),
-        same_output=sum(one.output == other.output for one, other in pairs),
+        same_output=sum(_said(one) == _said(other) for one, other in pairs),
         apart=max(largest, default=None),
         typically=typically,
         allowed=allowed,
@@ -101,10 +101,15 @@ def _too_far(typically: float | None, allowed: float | None) -> list[str]:
 
 
 def _parting(pairs: Sequence[tuple[ItemData, ItemData]], allowed: float) -> Parting:
-    differ = [pair for pair in pairs if pair[0].output != pair[1].output]
+    differ = [pair for pair in pairs if _said(pair[0]) != _said(pair[1])]
     first = [pair for pair in differ if _likeliest(pair[0]) != _likeliest(pair[1])]
     ties = [pair for pair in first if min(map(_lead, pair)) <= allowed]
     return Parting(len(ties), len(first) - len(ties), len(differ) - len(first))
+
+
+def _said(item: ItemData) -> str:
+    """The answer; of options whose likelihoods are told, the one that they favour."""
+    return item.detail if item.logprobs else item.output
 
 
 def _likeliest(item: ItemData) -> int | None:

@@ -87,3 +87,27 @@ def test_scores_of_other_token_ids_do_not_compare(
     one, other = write(checkout, "one", with_ids), write(checkout, "other", lambda data: data)
     assert say("compare", one, other) == 1
     assert "scores do not compare: a run does not say which token ids" in capsys.readouterr().out
+
+
+def test_a_loss_is_told_where_scores_compare(
+    checkout: Path, say: Say, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def right(data: ItemData) -> ItemData:
+        return with_ids(data).model_copy(update={"correct": True})
+
+    def wrong(data: ItemData) -> ItemData:
+        return with_ids(data).model_copy(update={"correct": False})
+
+    one, other = write(checkout, "one", right), write(checkout, "other", wrong)
+    assert say("compare", one, other) == 0
+    shown = capsys.readouterr().out
+    n = sum(1 for one in store.read_samples(checkout / "results" / "laptop" / "one") if one.data)
+    assert f"right: A {n}/{n}, B 0/{n}; A alone {n}, B alone 0; McNemar's exact p = " in shown
+    assert "A less B: +100.0%" in shown
+    assert say("compare", one, one) == 0
+    assert (
+        "open: to show two equal runs the same within 2.0% takes about" in capsys.readouterr().out
+    )
+    assert say("compare", one, one, "--margin", "0.999") == 0
+    assert "the same within 99.9%" in capsys.readouterr().out
+    assert say("compare", one, other, "--margin", "2") == 2

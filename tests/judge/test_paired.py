@@ -1,0 +1,117 @@
+"""Two runs of a task pair by pair: known figures, coverage by simulation, groups."""
+
+from __future__ import annotations
+
+import hashlib
+import random
+
+import pytest
+from scipy.stats import binomtest
+
+from harness.judge.paired import POWER, Paired, _interval, mcnemar, paired
+from harness.run.records import ItemData, Sample
+
+SHA = hashlib.sha256(b"").hexdigest()
+
+
+def run(right: list[bool], groups: list[str | None] | None = None) -> list[Sample]:
+    found = []
+    for at, (one, group) in enumerate(zip(right, groups or [None] * len(right), strict=True)):
+        data = ItemData(
+            item=f"{at:05}",
+            item_sha256=SHA,
+            prompt_sha256=SHA,
+            prompt_tokens=1,
+            evaluated_tokens=1,
+            new_tokens=1,
+            stopped="end",
+            output="",
+            outcome="right" if one else "wrong",
+            correct=one,
+            detail="",
+            group=group,
+        )
+        found.append(Sample(index=at, started="", seconds=1, data=data))
+    return found
+
+
+def table(both: int, only_first: int, only_second: int, neither: int) -> Paired:
+    first = [True] * (both + only_first) + [False] * (only_second + neither)
+    second = [True] * both + [False] * only_first + [True] * only_second + [False] * neither
+    found = paired(run(first), run(second), 0.02)
+    assert found
+    return found
+
+
+def test_the_table_is_counted() -> None:
+    found = table(60, 12, 2, 26)
+    assert (found.first, found.second, found.only_first, found.only_second) == (72, 62, 12, 2)
+    assert found.loss.value == pytest.approx(0.10)
+    assert found.loss.n == 100
+
+
+@pytest.mark.parametrize(("one", "other"), [(0, 0), (1, 0), (3, 3), (12, 2), (40, 21), (0, 9)])
+def test_mcnemar_is_the_exact_binomial_test(one: int, other: int) -> None:
+    n = one + other
+    expected = binomtest(one, n).pvalue if n else 1.0
+    assert mcnemar(one, other) == pytest.approx(expected)
+
+
+@pytest.mark.parametrize(
+    ("cells", "low", "high"),
+    [
+        ((36, 12, 2, 0), 0.0569, 0.3404),  # Tango 1998, table II
+        ((43, 0, 1, 0), -0.1202, 0.0579),
+    ],
+)
+def test_the_interval_is_tangos(
+    cells: tuple[int, int, int, int], low: float, high: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("harness.judge.paired.SAME_LEVEL", 0.95)
+    loss = table(*cells).loss
+    assert (loss.low, loss.high) == (pytest.approx(low, abs=0.01), pytest.approx(high, abs=0.01))
+
+
+@pytest.mark.parametrize("cells", [(5, 0, 0, 5), (0, 0, 0, 9), (9, 0, 0, 0), (0, 4, 0, 0)])
+def test_extreme_tables_have_an_interval_around_the_value(cells: tuple[int, ...]) -> None:
+    loss = table(*cells).loss
+    assert -1 <= loss.low <= loss.value <= loss.high <= 1
+    assert loss.low < loss.high
+
+
+def test_the_interval_covers_and_the_planned_items_are_enough() -> None:
+    """1,000 pairs of equal runs that differ on a tenth of the items."""
+    dice = random.Random(1)
+    needed = table(450, 25, 25, 0).needed
+    covered = shown = 0
+    for _ in range(1000):
+        draws = [dice.random() for _ in range(needed)]
+        one = sum(draw < 0.05 for draw in draws)
+        other = sum(0.05 <= draw < 0.10 for draw in draws)
+        found = _counts(needed - one - other, one, other)
+        covered += found.loss.low <= 0 <= found.loss.high
+        shown += found.same
+    assert 0.87 <= covered / 1000 <= 0.93
+    assert abs(shown / 1000 - POWER) < 0.06
+
+
+def _counts(both: int, one: int, other: int) -> Paired:
+    interval = _interval(one, other, both + one + other)
+    return Paired(interval, 0, 0, one, other, mcnemar(one, other), 0.02, 0)
+
+
+def test_few_items_leave_it_open_and_many_show_it() -> None:
+    few, many = table(80, 1, 1, 18), table(80_000, 100, 100, 18_000)
+    assert not few.same and few.needed > 100
+    assert many.same
+
+
+def test_items_of_a_group_count_once() -> None:
+    groups: list[str | None] = [f"picture {at // 5}" for at in range(100)]
+    found = paired(run([True] * 100, groups), run([False] * 100, groups), 0.02)
+    assert found
+    assert (found.loss.n, found.only_first) == (20, 20)
+
+
+def test_nothing_in_common() -> None:
+    assert paired(run([]), run([True]), 0.02) is None
