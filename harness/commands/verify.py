@@ -9,7 +9,7 @@ from pathlib import Path
 from harness import home, prepare
 from harness.commands import listing, progress
 from harness.commands.context import Context, choice_arguments, chosen
-from harness.errors import HarnessError, UnknownName
+from harness.errors import HarnessError, UnknownName, WorkerError
 from harness.judge import judge
 from harness.judge.verdicts import Verdict
 from harness.plan.planner import Plan, Planned, probe_key
@@ -75,8 +75,10 @@ def ready(context: Context, cells: list[Planned], offline: bool) -> list[str]:
         at = probe_key(planned.cell, model, artifact)
         if planned.settings and at not in probe.load(results):
             progress.say(f"trying how fast {name} is here on {runtime}")
-            if probe.probe(planned, prepared.path, at, results) is None:
-                problems.append(f"{name}: does not run on {runtime}")
+            try:
+                probe.probe(planned, prepared.path, at, results)
+            except WorkerError as error:
+                problems.append(f"{name}: does not run on {runtime}: {error}")
     return problems
 
 

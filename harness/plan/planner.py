@@ -114,7 +114,7 @@ class Planner:
         probe = self._probes.get(at) or estimate.guess(model, bits)
         shape = self._shape(cell, probe)
         task = self._tasks.get(cell.task or "")
-        context = _context(cell, shape)
+        context = _context(cell, shape, artifact.context)
         room = min(context, _window(model, artifact))
         settings = settings_for(
             str(cell.runtime), str(cell.device), self._cores, room, artifact.quantisation
@@ -186,7 +186,10 @@ class Planner:
         if str(cell.device).startswith("npu:") and artifact.context is None:
             return f"{cell.device} needs graphs of fixed shapes; {_fixed(model)}"
         if context > window and not cell.task:
-            return f"{context} tokens asked for; the window of {model.id} is {window}"
+            limit = (
+                "its graphs are made for" if artifact.context else f"the window of {model.id} is"
+            )
+            return f"{context} tokens asked for; {limit} {window}"
         if cell.task and artifact.weights == "synthetic":
             return "synthetic weights say nothing of accuracy"
         there = estimate.memory_available()
@@ -245,23 +248,28 @@ def _versions(found: Iterable[Call]) -> dict[str, str | None]:
     return versions
 
 
-def _context(cell: Cell, shape: Shape | None) -> int:
-    """What is asked for: the rule's length, or room for what is run, in steps of 256."""
+def _context(cell: Cell, shape: Shape | None, fixed: int | None) -> int:
+    """What is asked for: the rule's length, or room for what is run, in steps of 256.
+
+    Graphs that are made for so many tokens have no other length.
+    """
     if cell.context or cell.task:
         return cell.context or _TASK_CONTEXT
     tokens = shape.prompt_tokens + shape.new_tokens if shape else 0
+    if fixed:
+        return max(fixed, tokens)
     return max(2048, -(-tokens // 256) * 256)
 
 
 def _missing_runtime(name: str, device: str) -> str | None:
     entry = RUNTIMES[name]
-    wanted = [(one, entry.extra) for one in entry.distributions]
-    wanted += [entry.also[device]] if device in entry.also else []
-    for distribution, extra in wanted:
+    wanted = [(name, one, entry.extra) for one in entry.distributions]
+    wanted += [(f"{name} on {device}", *entry.also[device])] if device in entry.also else []
+    for what, distribution, extra in wanted:
         try:
             importlib.metadata.version(distribution)
         except importlib.metadata.PackageNotFoundError:
-            return str(MissingError(f"{name} is not here; pip install 'claimbench[{extra}]'"))
+            return str(MissingError(f"{what} is not here; pip install 'claimbench[{extra}]'"))
     return None
 
 

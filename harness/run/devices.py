@@ -98,7 +98,8 @@ def _answer(process: subprocess.Popen[str], seconds: float) -> dict[str, Usable]
 def _llamacpp() -> Iterator[tuple[str, bool, str]]:
     import llama_cpp
 
-    yield "cpu", True, f"llama-cpp-python {llama_cpp.__version__}"
+    built = "" if llama_cpp.llama_supports_gpu_offload() else ", built for the processor alone"
+    yield "cpu", True, f"llama-cpp-python {llama_cpp.__version__}{built}"
 
 
 def _onnx() -> Iterator[tuple[str, bool, str]]:

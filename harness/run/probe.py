@@ -32,8 +32,8 @@ def load(results: Path) -> dict[str, Probe]:
     return {key: Probe.model_validate(row) for key, row in json.loads(path.read_bytes()).items()}
 
 
-def probe(planned: Planned, artifact: Path, at: str, results: Path) -> Probe | None:
-    """Runs and keeps one probe; None where the model does not run at all."""
+def probe(planned: Planned, artifact: Path, at: str, results: Path) -> Probe:
+    """Runs and keeps one probe. Raises WorkerError where the model does not run at all."""
     request = Request(
         workload=WORKLOADS["speed"].target,
         runtime=RUNTIMES[str(planned.cell.runtime)].target,
@@ -42,14 +42,11 @@ def probe(planned: Planned, artifact: Path, at: str, results: Path) -> Probe | N
         shape=PROBE_SHAPE,
     )
     data = None
-    try:
-        with contextlib.closing(Worker(request, _SILENCE_SECONDS).events()) as events:
-            for event in events:
-                data = event.get("data", data)
-    except WorkerError:
-        return None
+    with contextlib.closing(Worker(request, _SILENCE_SECONDS).events()) as events:
+        for event in events:
+            data = event.get("data", data)
     if data is None:
-        return None
+        raise WorkerError("crashed", "it ended without an answer")
     # The faster repeat: another program may have had a core for the moment of the other one.
     repeats = data["repeats"]
     found = Probe(

@@ -20,7 +20,7 @@ from harness.run.chat_template import render
 from harness.run.images import Pixels, decode
 from harness.run.runtimes import RUNTIMES, ArtifactRefused, Seen, onnx_providers
 from harness.run.runtimes.onnx import Onnx
-from harness.run.runtimes.onnx_providers import PROVIDERS, Executor
+from harness.run.runtimes.onnx_providers import PROVIDERS, Executor, device_of
 from harness.run.runtimes.onnx_static import Steps, pair
 
 CONTEXT, WIDTH = 256, 64
@@ -145,19 +145,27 @@ def test_two_graphs_that_are_no_pair(on_cpu: Onnx) -> None:
         pair(wide, wide)
 
 
+def test_what_runs_on_two_devices_is_said_to(on_cpu: Onnx) -> None:
+    """By what the sessions say of their nodes; the gate then finds it is not what was asked."""
+    parts = [SimpleNamespace(ep_name=PROVIDERS[one].name) for one in ("npu:qnn", "cpu")]
+    mixed: Any = SimpleNamespace(get_provider_graph_assignment_info=lambda: parts)
+    assert device_of([mixed]) == "cpu+npu:qnn"
+    assert device_of(on_cpu._opened) == "cpu"
+
+
 def test_the_graphs_tell_nothing_of_this_machine(folder: Path) -> None:
     for path in folder.glob("*.onnx"):
         assert b"site-packages" not in path.read_bytes()
 
 
-def planned(quantisation: str, device: str) -> Any:
+def planned(quantisation: str, device: str, prompt_tokens: int = 32) -> Any:
     cell = Cell(
         workload="speed",
         model=MODEL.id,
         quantisation=quantisation,
         runtime="onnx",
         device=device,
-        prompt_tokens=32,
+        prompt_tokens=prompt_tokens,
         new_tokens=8,
     )
     return Planner({MODEL.id: MODEL}, {}, {}).planned(cell, 2)
@@ -167,7 +175,10 @@ def test_a_plan_gives_an_npu_fixed_shapes_and_no_more_context_than_they_have(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr("importlib.metadata.version", lambda name: "1")
-    assert planned("w8a16", "cpu").settings.context == CONTEXT
+    fitting = planned("w8a16", "npu:qnn")
+    assert (fitting.settings.context, fitting.problem) == (CONTEXT, None)
+    longer = planned("w8a16", "npu:qnn", prompt_tokens=512)
+    assert longer.problem == "520 tokens asked for; its graphs are made for 256"
     refused = planned("fp32", "npu:qnn").problem
     assert refused == "npu:qnn needs graphs of fixed shapes; take w8a16"
 
@@ -175,7 +186,8 @@ def test_a_plan_gives_an_npu_fixed_shapes_and_no_more_context_than_they_have(
 def test_a_plan_without_the_provider_says_how_to_get_it(monkeypatch: pytest.MonkeyPatch) -> None:
     entry = replace(RUNTIMES["onnx"], also={"npu:qnn": ("no-such-package", "qnn")})
     monkeypatch.setitem(RUNTIMES, "onnx", entry)
-    assert "claimbench[qnn]" in planned("w8a16", "npu:qnn").problem
+    problem = planned("w8a16", "npu:qnn").problem
+    assert problem == "onnx on npu:qnn is not here; pip install 'claimbench[qnn]'"
 
 
 def test_each_device_of_the_runtime_has_its_provider() -> None:
