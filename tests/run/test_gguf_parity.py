@@ -17,7 +17,7 @@ from test_llamacpp import runtime
 from test_llamacpp_vision import picture
 from test_transformers_vision import runtime as transformers_runtime
 from tiny_models import write_model
-from tiny_vlms import TILE, write_vlm
+from tiny_vlms import TILE, TILE_TOKENS, write_vlm
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from harness.prepare import export_gguf
@@ -131,6 +131,19 @@ def test_tiles_stand_in_a_prompt_as_in_transformers(family: str, tmp_path: Path)
         assert (here.ids, here.image_tokens) == (there.ids, there.image_tokens), shape
         tiles.add(here.image_tokens)
     assert len(tiles) == 3
+
+
+def test_a_model_that_does_not_cut_gets_pictures_whole(tmp_path: Path) -> None:
+    folder = merged(write_vlm(tmp_path / "model"))
+    path = folder / "processor_config.json"
+    whole = json.loads(path.read_text())
+    whole["image_processor"]["do_image_splitting"] = False
+    path.write_text(json.dumps(whole))
+    found, other = exported(folder), transformers_runtime(folder)
+    for shape in ((96, 96), (TILE, TILE), (40, 90)):
+        here, there = (one.see("<image>?", [picture(*shape)]) for one in (found, other))
+        assert here.ids == there.ids
+        assert here.image_tokens == TILE_TOKENS
 
 
 @pytest.mark.parametrize("family", ["idefics3", "smolvlm"])

@@ -173,6 +173,13 @@ def test_a_batch_smaller_than_the_image_changes_nothing(batch: int, smoke: Llama
         assert one == pytest.approx(other, abs=0.02)
 
 
+def test_no_prompt_stays_in_the_log() -> None:
+    found = runtime(exported("f16"))
+    before = len(found._log)
+    found.evaluate(found.see(prompt(found, "?"), [picture(64, 64)]), 2, stop_at_end=False)
+    assert found._log[before:] == []
+
+
 def test_what_the_projector_used_is_read_back() -> None:
     for on in (True, False):
         found = runtime(exported("f16"), flash_attention=on)
