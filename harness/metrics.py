@@ -266,6 +266,18 @@ _ROWS = (
         "answers in other words; pictures and questions of other kinds than the data set's",
     ),
     Metric(
+        "task_accuracy",
+        "share of items right",
+        "share",
+        "higher",
+        None,
+        "wilson",
+        _share,
+        "share of items that are right by the task's own rule: the likeliest option is the data "
+        "set's, the number found in the answer is, every test of the program passes",
+        "other prompts, examples and rules for the same data: the task's file says which",
+    ),
+    Metric(
         "parameters",
         "parameters",
         "count",
