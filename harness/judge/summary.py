@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Sequence
 
@@ -10,6 +11,8 @@ from harness.judge.estimates import groups_of
 from harness.metrics import METRICS
 from harness.run.records import ItemData, Run, Sample
 from harness.run.values import value
+
+_MADE_ID = re.compile(r"([a-z]+|\d+)-\d{3}")
 
 
 def summary(run: Run, samples: Sequence[Sample]) -> list[tuple[str, str, str]]:
@@ -27,11 +30,39 @@ def summary(run: Run, samples: Sequence[Sample]) -> list[tuple[str, str, str]]:
         elif values:
             rows.append((metric.name, metric.show(values[0]), "one process: no interval"))
     items = [sample.data for sample in samples if isinstance(sample.data, ItemData)]
-    if share := statistics.share([item.correct for item in items], groups_of(items)):
-        note = f"{share.low:.1%} to {share.high:.1%} (95%, n = {share.n})"
-        rows.append(("correct", f"{share.value:.1%}", note))
+    rows += _shares(items)
     for outcome, count in Counter(item.outcome for item in items).most_common():
         rows.append((outcome, str(count), f"of {len(items)} items"))
     causes = Counter(sample.cause for sample in samples if sample.cause)
     rows += [(str(cause), str(count), "samples without data") for cause, count in causes.items()]
     return rows
+
+
+def _shares(items: Sequence[ItemData]) -> list[tuple[str, str, str]]:
+    """Correct items: by the canonical rule, by those of others, and part by part."""
+    rules = sorted({name for item in items for name in item.by_other_rules})
+    parts = sorted({_part(item) for item in items}, key=lambda part: (len(part), part))
+    rows = _share("correct", items, [item.correct for item in items])
+    for rule in rules:
+        told = [item for item in items if rule in item.by_other_rules]
+        rows += _share(f"correct by {rule}", told, [one.by_other_rules[rule] for one in told])
+    for part in parts if "" not in parts else ():
+        mine = [item for item in items if _part(item) == part]
+        rows += _share(f"correct of {part}", mine, [item.correct for item in mine])
+    return rows
+
+
+def _share(
+    name: str, items: Sequence[ItemData], right: Sequence[bool]
+) -> list[tuple[str, str, str]]:
+    share = statistics.share(right, groups_of(items))
+    if share is None:
+        return []
+    note = f"{share.low:.1%} to {share.high:.1%} (95%, n = {share.n})"
+    return [(name, f"{share.value:.1%}", note)]
+
+
+def _part(item: ItemData) -> str:
+    """What the id of a made row begins with, before its number of three digits."""
+    found = _MADE_ID.fullmatch(item.item)
+    return found[1] if found else ""
