@@ -1,0 +1,38 @@
+"""Tables of angles: those of transformers but for rounding, also where YaRN stretches them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+from harness.ask import models
+from harness.prepare import onnx_rotary, synthetic_safetensors
+
+MODELS = models.load()
+YARN: dict[str, Any] = {"yarn_factor": 4, "yarn_original_context": 32768}
+
+
+@pytest.mark.parametrize(
+    ("name", "changes"),
+    [
+        ("ministral-3-3b-instruct", {}),
+        ("smollm3-3b", {}),
+        ("qwen2.5-3b-instruct", YARN),
+        ("smollm2-135m-instruct", {}),
+    ],
+)
+def test_angles_are_those_of_transformers(name: str, changes: dict[str, Any]) -> None:
+    import torch
+    from transformers import AutoConfig
+    from transformers.models.llama.modeling_llama import LlamaRotaryEmbedding
+
+    found = MODELS[name]
+    shape = found.geometry.model_copy(update={"context": 1000, **changes})
+    config = synthetic_safetensors._config(found.model_copy(update={"geometry": shape}))
+    theirs = LlamaRotaryEmbedding(AutoConfig.for_model(**config))
+    expected = theirs(torch.zeros(1), torch.arange(shape.context)[None])
+    for name, one in zip(("cos", "sin"), expected, strict=True):
+        half = one[0, :, : shape.head_dim // 2].numpy()
+        np.testing.assert_allclose(onnx_rotary.tables(shape)[name], half, atol=2e-4)
