@@ -7,7 +7,8 @@ It takes 6 processor minutes on one core of an AMD EPYC. It can be stopped at an
 command goes on; the state lies in ~/.cache/claimbench/train/, and without it the training starts
 anew. At the end the folder is written, loaded again, and asked every question of the test split;
 only a folder that reaches 90% is put in place. Batches depend on the seed and the step alone.
-PyTorch takes all cores; OMP_NUM_THREADS=1 leaves one to others.
+PyTorch takes all cores; OMP_NUM_THREADS=1 leaves one to others. models.yaml holds the sha256 of the
+folder's files: where they are others, `harness prepare smoke-vlm` says which to write there.
 
 Exit status: 0 if the folder is in place, 1 if it answers too few questions, 3 if a package lacks.
 """
