@@ -12,9 +12,14 @@ import pytest
 from harness.ask import tasks
 from harness.ask.tasks import HubRows, MultipleChoice, Task
 from harness.errors import BadFile
-from harness.run.runtimes import settings_for
+from harness.plan.cells import Cell
+from harness.run.gates import gates
+from harness.run.protocol import Request
+from harness.run.records import ItemData, Sample
+from harness.run.runtimes import RUNTIMES, settings_for
 from harness.run.runtimes.llamacpp import LlamaCpp
 from harness.run.tasks import Item, multiple_choice
+from harness.run.workloads import items
 from harness.run.workloads.respondent import Listener
 
 ROW = {"question": " What barks? ", "choices": ["a cat", "a dog", "tea"], "answer": 1}
@@ -169,3 +174,47 @@ def test_a_real_model_is_asked(smollm2: Path, tmp_path: Path) -> None:
             reused.append(one.turns[0].get("reused_tokens", 0))
         assert reused[0] < 10
         assert all((one > 20) == (scored != "written") for one in reused[1:]), reused
+
+
+class Said:
+    """A channel that keeps what it is told."""
+
+    def __init__(self) -> None:
+        self.events: list[str] = []
+
+    def send(self, kind: str, **_: Any) -> None:
+        self.events.append(kind)
+
+
+def test_the_record_of_an_item_holds_what_its_options_got(
+    smollm2: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rows = [ROW | {"question": f"What barks, question {at}?"} for at in range(3)]
+    known, data = task(tmp_path, rows, shots=2)
+    monkeypatch.setattr("harness.ask.tasks.load", lambda: {"quiz": known})
+    settings = settings_for("llama.cpp", "cpu", 1, 512)
+    request = Request(
+        workload="items",
+        runtime=RUNTIMES["llama.cpp"].target,
+        artifact=str(smollm2),
+        settings=settings,
+        task="quiz",
+        task_data=str(data),
+    )
+    said = Said()
+    found = [ItemData.model_validate(one) for one in items.measure(request, said)]  # type: ignore[arg-type]
+    assert said.events == ["applied", "item", "item", "item"]
+    for one in found:
+        assert json.loads(one.output) == [sum(option) for option in one.logprobs]
+        assert (one.stopped, one.new_tokens, len(one.logprobs)) == (None, 0, 3)
+    assert [one.reused_tokens > 0 for one in found] == [False, True, True]
+    samples = [Sample(index=0, started="", seconds=1.0, data=one) for one in found]
+    assert evaluated(samples) is True
+    worse = found[1].model_copy(update={"reused_tokens": 0})
+    assert evaluated([samples[0].model_copy(update={"data": worse})]) is False
+
+
+def evaluated(samples: list[Sample]) -> bool | None:
+    cell = Cell(task="quiz", model="any", runtime="llama.cpp", device="cpu")
+    checked = gates(cell, settings_for("llama.cpp", "cpu", 1, 512), None, samples)
+    return {gate.name: gate.passed for gate in checked}["evaluated tokens"]
