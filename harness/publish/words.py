@@ -139,7 +139,7 @@ def machine(found: Machine) -> str:
 def machine_of(finding: Finding, machines: dict[str, Machine]) -> str:
     """The line of a finding's machine, whether or not the machine has a record."""
     if finding.machine is None:
-        return "Any machine: read from a document, not measured"
+        return "Any machine: looked up or tried, not timed"
     known = machines.get(finding.machine)
     return machine(known) if known else f"{finding.machine} (no description of it was recorded)"
 

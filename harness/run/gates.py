@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from statistics import median
 
+from harness.metrics import LOOKED_UP
 from harness.plan.cells import Cell
 from harness.run.protocol import Settings, Shape
 from harness.run.records import (
@@ -49,7 +50,9 @@ def gates(
 
 
 def warnings(cell: Cell, samples: Sequence[Sample]) -> list[str]:
-    """Reasons to doubt a run that do not make it invalid."""
+    """Reasons to doubt a run that do not make it invalid. What is looked up, noise can't change."""
+    if cell.workload in LOOKED_UP:
+        return []
     found = []
     if emulated(samples):
         found.append(f"{cell.device} is emulated here: only its answers are the device's own")

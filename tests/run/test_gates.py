@@ -275,6 +275,13 @@ def test_an_emulated_device_is_a_warning() -> None:
     assert text == "npu:qnn is emulated here: only its answers are the device's own"
 
 
+@pytest.mark.parametrize("workload", ["facts", "panel", "prices", "calls"])
+def test_noise_is_no_reason_to_doubt_what_is_looked_up(workload: Any) -> None:
+    taken = samples(speed(), noise=noisy(cpu_pressure_share=1.0))
+    assert warnings(SPEED, taken) != []
+    assert warnings(Cell(workload=workload), taken) == []
+
+
 def test_drift_over_a_run_is_a_warning() -> None:
     falling = samples(*(speed(20 - turn) for turn in range(8)))
     (text,) = warnings(SPEED, falling)
