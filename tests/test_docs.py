@@ -40,6 +40,15 @@ def test_schemas_are_what_the_code_says() -> None:
         assert written == schema.document(name), "stale: run scripts/reference"
 
 
+def test_every_figure_of_the_table_follows_from_stored_runs() -> None:
+    """Of the machines that it names: a reader's own runs are beside them."""
+    script = runpy.run_path(str(ROOT / "scripts" / "measured"))
+    written = (ROOT / "docs" / "measured.md").read_text(encoding="utf-8")
+    machines = script["named"](written)
+    assert machines
+    assert written == script["measured"](machines), "stale: run scripts/measured"
+
+
 @pytest.mark.parametrize("command", _commands())
 def test_each_command_of_the_guide_is_understood(
     command: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
