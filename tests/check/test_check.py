@@ -194,8 +194,8 @@ def test_a_run_is_held_against_its_samples(
 
 
 def test_a_control_that_is_not_here_vouches_for_nothing(results: Path) -> None:
-    (control,) = results.glob("*/*_control_*")
-    shutil.rmtree(control)
+    for control in results.glob("*/*_control_*"):
+        shutil.rmtree(control)
     found = checker(results).verdict(results / "verdicts/smoke/smoke-rate.json")
     assert [one.field for one in found] == ["gates.A/A control"]
 
