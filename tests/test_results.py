@@ -67,3 +67,15 @@ def test_ten_claims_and_more_have_a_verdict_and_the_machine_is_described() -> No
     assert len(decided) >= 10
     for machine in store.machines(RESULTS):
         assert json.loads((RESULTS / machine.id / "machine.json").read_bytes())["processor"]
+
+
+def test_the_emulator_answers_as_the_guide_says() -> None:
+    """In the runs that came with the repository; a reader's own are beside them."""
+    answers = {
+        run.cell.device: {one.data.item: one.data.output for one in store.read_samples(folder)}
+        for folder, run in store.runs(RESULTS)
+        if run.machine == "amd-epyc-2c-24g-c002" and run.samples == 200
+        if run.cell.task == "easy_vqa" and run.cell.quantisation in ("fp32", "w8a16")
+    }
+    assert len(answers["npu:qnn"]) == 200
+    assert answers["npu:qnn"] == answers["cpu"]

@@ -162,7 +162,7 @@ def _weights(model: Model) -> int:
 
 
 def _memory(model: Model, exporter: _Exporter) -> int:
-    """The most that an export takes: genai took 1.8 GB for 135 million weights at int4."""
+    """An estimate of the most that an export takes."""
     return exporter.copies * _FULL_BYTES * model.parameters() + _LIBRARIES_BYTES
 
 
