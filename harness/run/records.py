@@ -167,6 +167,8 @@ class ItemData(Turn):
     item_sha256: Sha256
     group: str | None = None
     """What it shares with other items, a picture for instance: they stand or fall together."""
+    facets: dict[str, str] = {}
+    """Under what the question was put, by name: a severity, a length. As `Item.facets`."""
     later: list[Turn] = []
     output: str
     outcome: str

@@ -33,7 +33,8 @@ class Item:
     """One question: what the model is told (`messages`) and what its scorer knows (`payload`).
 
     Both hold only what JSON can hold. `images` are encoded files, in the order of the messages'
-    `{"type": "image"}` parts. Items of one `group` are not independent of each other.
+    `{"type": "image"}` parts. Items of one `group` are not independent of each other. `facets` say
+    under what the question is put (a severity, a length), by which results can be told apart.
     """
 
     id: str
@@ -41,6 +42,7 @@ class Item:
     payload: dict[str, Any]
     images: tuple[bytes, ...] = ()
     group: str | None = None
+    facets: dict[str, str] = field(default_factory=dict)
 
     def digest(self) -> str:
         """The sha256 of the whole item: equal digests are the same question and the same answer."""

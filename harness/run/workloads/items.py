@@ -51,6 +51,7 @@ def _answer(
         "item": item.id,
         "item_sha256": item.digest(),
         "group": item.group,
+        "facets": item.facets,
         "later": later,
         "output": output,
         "outcome": score.outcome,
