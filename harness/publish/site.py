@@ -10,24 +10,18 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from base64 import b64encode
 from pathlib import Path, PurePosixPath
-
-import jinja2
-from markupsafe import Markup
 
 from harness.ask.pages import Page
 from harness.errors import BadFile, UnknownName
 from harness.judge import reproductions
 from harness.judge.reproductions import Reproduction
 from harness.judge.verdicts import Evidence, Verdict, parse
-from harness.publish import exports, folder, view, words
+from harness.publish import exports, folder, template, view, words
 from harness.run import store
 from harness.run.records import Machine
 
-_TEMPLATES = Path(__file__).parent / "templates"
 _RECORDS = {".json", ".jsonl", ".txt", ".log", ".gz"}
-_CONTROL = {code: 0x2400 + code for code in range(32) if chr(code) not in "\t\n"} | {127: 0x2421}
 
 
 def publish(
@@ -53,10 +47,10 @@ def publish(
         view.page(page, [one for one in verdicts if one.claim.page == page.id], known, repeated)
         for page in pages.values()
     ]
-    templates = _environment()
+    templates = template.environment()
     for shown in views:
-        files[f"{shown.page.id}.html"] = _render(templates, "page.html", shown=shown)
-    files["index.html"] = _render(templates, "index.html", pages=views, machines=machines)
+        files[f"{shown.page.id}.html"] = template.render(templates, "page.html", shown=shown)
+    files["index.html"] = template.render(templates, "index.html", pages=views, machines=machines)
     files["index.json"] = _index(verdicts, known)
     files |= exports.files(verdicts)
     return folder.replace(out, files)
@@ -70,32 +64,6 @@ def _check(pages: dict[str, Page], verdicts: list[Verdict]) -> None:
     for verdict in verdicts:
         if verdict.claim.page not in pages:
             raise UnknownName("page", verdict.claim.page, pages)
-
-
-def _environment() -> jinja2.Environment:
-    env = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(_TEMPLATES),
-        autoescape=True,
-        undefined=jinja2.StrictUndefined,
-        finalize=_visible,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    style = (_TEMPLATES / "style.css").read_text(encoding="utf-8")
-    env.globals["style"] = Markup(style)
-    env.globals["style_hash"] = b64encode(hashlib.sha256(style.encode()).digest()).decode()
-    env.globals["outcomes"] = list(words.OUTCOMES.values())
-    env.globals["memory"] = words.memory
-    return env
-
-
-def _visible(value: object) -> object:
-    """Control characters as their symbols: HTML has no way to hold them."""
-    return value.translate(_CONTROL) if type(value) is str else value
-
-
-def _render(templates: jinja2.Environment, name: str, **names: object) -> bytes:
-    return templates.get_template(name).render(**names).encode("utf-8", "backslashreplace")
 
 
 def _index(verdicts: list[Verdict], machines: dict[str, Machine]) -> bytes:
