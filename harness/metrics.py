@@ -267,14 +267,16 @@ _ROWS = (
     ),
     Metric(
         "task_accuracy",
-        "share of items right",
+        "accuracy by the task's rule",
         "share",
         "higher",
         None,
         "wilson",
         _share,
-        "share of items that are right by the task's own rule: the likeliest option is the data "
-        "set's, the number found in the answer is, every test of the program passes",
+        "mean over items of what the answer is worth by the task's own rule: 1 where it is right "
+        "(the likeliest option is the data set's, the number found in the answer is, every test of "
+        "the program passes), 0 where it is wrong, and between where the rule has parts (ANLS, VQA "
+        "accuracy)",
         "other prompts, examples and rules for the same data: the task's file says which",
     ),
     Metric(

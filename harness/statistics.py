@@ -115,37 +115,44 @@ def proportion(hits: float, n: int, level: float = LEVEL) -> Estimate | None:
 
 
 def share(
-    right: Sequence[bool], groups: Sequence[Hashable], level: float = LEVEL
+    values: Sequence[float], groups: Sequence[Hashable], level: float = LEVEL
 ) -> Estimate | None:
-    """The share that is right, with Wilson's interval for items that come in groups."""
-    hits, n = effective(right, groups)
+    """The mean of values from 0 to 1, with Wilson's interval for items that come in groups.
+
+    Right and wrong are 1 and 0. Of all values with one mean these two vary most, so for answers
+    that are worth a part the interval is too wide, never too narrow.
+    """
+    hits, n = effective(values, groups)
     found = proportion(hits, n, level)
-    if found is None or n == len(right):
-        return found
-    value, method = sum(right) / len(right), "Wilson, by group of items"
-    return Estimate(value, found.low, found.high, len(right), method, level)
+    if found is None:
+        return None
+    method = "Wilson" if n == len(values) else "Wilson, by group of items"
+    if any(0 < one < 1 for one in values):
+        method += ", as wide as for all or nothing"
+    value = math.fsum(values) / len(values)
+    return Estimate(value, found.low, found.high, len(values), method, level)
 
 
-def effective(right: Sequence[bool], groups: Sequence[Hashable]) -> tuple[float, int]:
-    """Hits and n of as many independent items as tell what these tell.
+def effective(values: Sequence[float], groups: Sequence[Hashable]) -> tuple[float, int]:
+    """Hits and n of as many independent items, right or wrong, as tell what these tell.
 
     Items of one group stand or fall together. How much they do is measured (design effect: the
     variance between groups over that of independent items), and never counted as a gain. Groups
-    that are all right or all wrong count once each: of their likeness nothing can be seen.
+    of items that are all worth the same count once each: of their likeness nothing can be seen.
     """
-    hits, n = sum(right), len(right)
-    members: dict[Hashable, list[bool]] = {}
-    for one, group in zip(right, groups, strict=True):
+    hits, n = math.fsum(values), len(values)
+    members: dict[Hashable, list[float]] = {}
+    for one, group in zip(values, groups, strict=True):
         members.setdefault(group, []).append(one)
     count = len(members)
     if count == n:
         return hits, n
     value = hits / n
     doubt = value * (1 - value)
-    if count == 1 or not doubt:
+    if count == 1 or min(values) == max(values):
         return value * count, count
-    missed = (sum(group) - value * len(group) for group in members.values())
-    spread = sum(one * one for one in missed) * count / (count - 1)
+    missed = (math.fsum(group) - value * len(group) for group in members.values())
+    spread = math.fsum(one * one for one in missed) * count / (count - 1)
     independent = round(n / max(1.0, spread / (n * doubt)))
     return value * independent, independent
 

@@ -136,6 +136,33 @@ def test_the_interval_of_groups_covers_the_truth_as_often_as_it_says() -> None:
     assert covered["as if independent"] / 1000 < 0.92
 
 
+@pytest.mark.parametrize("kinds", [(0.02, 0.96), (0.9, 0.02), (0.4, 0.4)])
+@pytest.mark.parametrize("n", [10, 40])
+def test_the_interval_of_parts_covers_near_nothing_and_near_all(
+    kinds: tuple[float, float], n: int
+) -> None:
+    """2000 sets of n answers, worth 1, 0 or a part, as VQA accuracy gives them."""
+    chance = np.random.default_rng(3)
+    whole, nothing = kinds
+    parts = [whole, nothing, *[(1 - whole - nothing) / 3] * 3]
+    worth = np.array([1.0, 0.0, 0.3, 0.6, 0.9])
+    truth = float(worth @ parts)
+    drawn = chance.choice(worth, (2000, n), p=parts)
+    found = [share(values, range(n)) for values in drawn.tolist()]
+    assert sum(one is not None and one.low <= truth <= one.high for one in found) / 2000 >= 0.95
+
+
+@given(st.lists(st.booleans(), min_size=1, max_size=60))
+def test_parts_say_no_more_than_right_and_wrong_of_the_same_mean(right: list[bool]) -> None:
+    halves = [0.5] * (2 * sum(right)) + [0.0] * (2 * (len(right) - sum(right)))
+    assert share(right, range(len(right))) == share(
+        [float(one) for one in right], range(len(right))
+    )
+    found, as_shares = share(halves, range(len(halves))), proportion(sum(right), len(halves))
+    assert found is not None and as_shares is not None
+    assert (found.low, found.high) == (as_shares.low, as_shares.high)
+
+
 @pytest.mark.parametrize("all_right", [True, False])
 def test_groups_that_are_all_alike_count_once(all_right: bool) -> None:
     right, groups = [all_right] * 100, [at // 10 for at in range(100)]
@@ -143,6 +170,7 @@ def test_groups_that_are_all_alike_count_once(all_right: bool) -> None:
     assert found is not None and ten is not None
     assert (found.value, found.low, found.high) == (ten.value, ten.low, ten.high)
     assert effective([True, False], "aa") == (0.5, 1)
+    assert effective([0.6] * 100, groups) == (pytest.approx(6), 10)
 
 
 def test_one_counter_example_settles_all_and_none() -> None:

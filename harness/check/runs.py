@@ -12,7 +12,7 @@ from harness.check.problems import Problem
 from harness.errors import BadFile
 from harness.judge import verdicts
 from harness.run import gates, store
-from harness.run.records import Gate, Run, Sample
+from harness.run.records import Gate, ItemData, Run, Sample
 
 FILES = ("run.json", "samples.jsonl")
 _CONTROL = "A/A control"
@@ -60,6 +60,8 @@ def _counts(run: Run, samples: Sequence[Sample]) -> Iterator[tuple[str, str]]:
             yield f"samples.{sample.index}", "has data exactly where it has no cause"
         elif sample.data and sample.data.kind != _KINDS.get(run.cell.workload, run.cell.workload):
             yield f"samples.{sample.index}", f"data of kind '{sample.data.kind}' in {run.cell.name}"
+        elif isinstance(sample.data, ItemData) and sample.data.correct and sample.data.partial:
+            yield f"samples.{sample.index}", "is correct, and worth a part"
 
 
 def _names(run: Run, folder: Path) -> Iterator[tuple[str, str]]:

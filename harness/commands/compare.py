@@ -8,7 +8,7 @@ from pathlib import Path
 from harness import home, statistics
 from harness.commands import listing
 from harness.errors import UnknownName, UserError
-from harness.judge.paired import Paired, paired
+from harness.judge.paired import POWER, Paired, paired
 from harness.judge.parity import Parity, parity
 from harness.metrics import METRICS
 from harness.run import store
@@ -23,7 +23,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
         "--margin",
         type=float,
         default=0.02,
-        help="shares of right answers of a task that differ by less are the same (default 0.02)",
+        help="mean values of a task's answers that differ by less are the same (default 0.02)",
     )
 
 
@@ -90,10 +90,11 @@ def _tell_loss(found: Paired | None) -> None:
         return
     loss = found.loss
     print(
-        f"right: A {found.first}/{loss.n}, B {found.second}/{loss.n}; A alone {found.only_first}, "
-        f"B alone {found.only_second}; McNemar's exact p = {found.p:.3g}"
+        f"right: A {found.first:g}/{loss.n}, B {found.second:g}/{loss.n}; "
+        f"A better on {found.only_first}, B better on {found.only_second}; "
+        f"{found.test} p = {found.p:.3g}"
     )
-    interval = f"{loss.low:+.1%} to {loss.high:+.1%}, {loss.level:.0%} interval"
+    interval = f"{loss.low:+.1%} to {loss.high:+.1%}, {loss.level:.0%} interval, {loss.method}"
     print(f"A less B: {loss.value:+.1%} ({interval})")
     if found.same:
         print(f"the same within {found.margin:.1%}")
@@ -101,8 +102,8 @@ def _tell_loss(found: Paired | None) -> None:
         print("not the same")
     else:
         print(
-            f"open: to show two equal runs the same within {found.margin:.1%} takes about "
-            f"{found.needed:,} items"
+            f"open: these items show two equal runs the same within {found.margin:.1%} with a "
+            f"chance of {found.power:.0%}; for {POWER:.0%} it takes about {found.needed:,} items"
         )
 
 

@@ -105,16 +105,16 @@ def _wilson(claim: Claim, rule: Rule, cells: Cells) -> Reading:
     items = [sample.data for sample in cells[0][1] if isinstance(sample.data, ItemData)]
     counts = Counter(item.outcome for item in items)
     hit = _HITS.get(rule.metric)
-    right = [hit(item) if hit else item.correct for item in items]
+    values = [float(hit(item)) if hit else item.value for item in items]
     groups = groups_of(items)
     series = [
         Point(label=name, value=float(count), note="") for name, count in counts.most_common()
     ]
-    estimate = statistics.share(right, groups, _level(rule))
+    estimate = statistics.share(values, groups, _level(rule))
     if estimate is None:
         return _nothing("no item was answered")
     holds, reason = _against(rule, estimate.low, estimate.high, float(rule.threshold))
-    p = _p(rule, statistics.share_tails(*statistics.effective(right, groups)), holds)
+    p = _p(rule, statistics.share_tails(*statistics.effective(values, groups)), holds)
     return Reading(
         estimate.value, _interval(estimate), len(items), holds, reason, p_value=p, series=series
     )
@@ -330,11 +330,11 @@ _HITS: dict[str, Callable[[ItemData], bool]] = {
     "invented_share": lambda item: item.outcome in ("invented_tool", "invented_argument"),
     "schema_share": lambda item: item.outcome in ("exact", "wrong_value"),
 }
-"""What a share counts, where that is not the correct items."""
+"""What a share counts, where it is not the mean of what the answers are worth."""
 
 
-def counts_correct(metric: str) -> bool:
-    """Whether the metric is the share of correct items."""
+def takes_values(metric: str) -> bool:
+    """Whether the metric is the mean of what a scoring rule finds the answers worth."""
     return METRICS[metric].statistic == "wilson" and metric not in _HITS
 
 

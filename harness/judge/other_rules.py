@@ -18,7 +18,7 @@ _TOLD = {True: "would be supported", False: "would be refuted", None: "would sta
 
 def flips(claim: Claim, rule: Rule, cells: Cells, reading: Reading) -> tuple[str, ...]:
     """One sentence for each rule under which the reading would decide otherwise."""
-    if not estimates.counts_correct(rule.metric):
+    if not estimates.takes_values(rule.metric):
         return ()
     answered = [
         sample.data
@@ -47,4 +47,6 @@ def _under(name: str, samples: Sequence[Sample]) -> list[Sample]:
 
 
 def _item(name: str, item: ItemData) -> ItemData:
-    return item.model_copy(update={"correct": item.by_other_rules.get(name, item.correct)})
+    value = item.by_other_rules.get(name, item.value)
+    partial = value if 0 < value < 1 else None
+    return item.model_copy(update={"correct": value == 1, "partial": partial})

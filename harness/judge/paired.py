@@ -1,8 +1,11 @@
 """Did one run of a task lose against another? The same items answered twice, so pair by pair.
 
-For the loss by a quantisation, mostly. McNemar's exact test asks whether there is a difference, the
-interval whether it is small enough to be none. Of items that come in groups the first of each
-group counts: they stand or fall together.
+For the loss by a quantisation, mostly. A test asks whether there is a difference, the interval
+whether it is small enough to be none. Items of one group (of one picture) stand or fall together.
+
+Where answers are right or wrong: McNemar's exact test and Tango's interval, of each group the first
+item. Where some are worth a part: all items, by resampling whole groups. The seed is fixed, so the
+same runs give the same figures.
 """
 
 from __future__ import annotations
@@ -16,24 +19,41 @@ from harness.run.records import ItemData, Sample
 from harness.statistics import SAME_LEVEL, Estimate
 
 POWER = 0.8
+_RESAMPLES = 10_000
+_SEED = 1
+_ENOUGH_GROUPS = 20
+"""With fewer that differ the bootstrap promises too much."""
+_ROUNDING = 1e-9
+
+
+@dataclass(frozen=True)
+class Pair:
+    """What one item's answer is worth in either run."""
+
+    group: str
+    first: float
+    second: float
 
 
 @dataclass(frozen=True)
 class Paired:
-    """`loss`: the share that the first run has right less the second's, at SAME_LEVEL.
+    """`loss`: the mean value of the first run's answers less the second's, at SAME_LEVEL.
 
-    `only_first` and `only_second` are the items that one of them alone has right; `p` is for both
-    being as good. `needed`: the items with which two equal runs that differ on as many items would
-    be shown the same within the margin, with a chance of POWER.
+    `first` and `second` are the sums of the values, `only_first` and `only_second` the items whose
+    answer is worth more in the one or the other; `p` is for both runs being as good, by `test`.
+    `power`: the chance that two equal runs that differ as much would be shown the same within the
+    margin; `needed`: the items with which it is POWER.
     """
 
     loss: Estimate
-    first: int
-    second: int
+    first: float
+    second: float
     only_first: int
     only_second: int
     p: float
+    test: str
     margin: float
+    power: float
     needed: int
 
     @property
@@ -44,22 +64,27 @@ class Paired:
 
 def paired(a: Sequence[Sample], b: Sequence[Sample], margin: float) -> Paired | None:
     """The comparison over the items that both runs answered; None where there is none."""
-    left, right = _first_of_groups(a), _first_of_groups(b)
-    pairs = [(left[item], right[item]) for item in left if item in right]
+    pairs = _pairs(a, b)
     if not pairs:
         return None
-    n = len(pairs)
-    only_first = sum(1 for one, other in pairs if one and not other)
-    only_second = sum(1 for one, other in pairs if other and not one)
+    in_parts = any(0 < value < 1 for pair in pairs for value in (pair.first, pair.second))
+    if not in_parts:
+        pairs = list({pair.group: pair for pair in reversed(pairs)}.values())
+    n, lost = len(pairs), _by_group(pairs)
+    only_first = sum(pair.first > pair.second for pair in pairs)
+    only_second = sum(pair.first < pair.second for pair in pairs)
+    spread = math.fsum(math.fsum(group) ** 2 for group in lost)
     return Paired(
-        loss=_interval(only_first, only_second, n),
-        first=sum(one for one, _ in pairs),
-        second=sum(other for _, other in pairs),
+        loss=_bootstrap(lost) if in_parts else _interval(only_first, only_second, n),
+        first=math.fsum(pair.first for pair in pairs),
+        second=math.fsum(pair.second for pair in pairs),
         only_first=only_first,
         only_second=only_second,
-        p=mcnemar(only_first, only_second),
+        p=_flipped(lost) if in_parts else mcnemar(only_first, only_second),
+        test="sign flips of groups" if in_parts else "McNemar's exact",
         margin=margin,
-        needed=_needed(only_first + only_second, n, margin),
+        power=_power(spread, n, margin),
+        needed=_needed(spread, n, margin),
     )
 
 
@@ -70,16 +95,68 @@ def mcnemar(one: int, other: int) -> float:
     return min(1.0, 2 * tail / (1 << n))
 
 
-def _first_of_groups(samples: Sequence[Sample]) -> dict[str, bool]:
-    """Whether each item is right, by its name. The first of a group is that of the least name."""
-    items = [one.data for one in samples if isinstance(one.data, ItemData)]
-    first: dict[str, ItemData] = {}
-    for item in sorted(items, key=lambda item: item.item):
-        first.setdefault(item.group or f"item {item.item}", item)
-    return {item.item: item.correct for item in first.values()}
+def _pairs(a: Sequence[Sample], b: Sequence[Sample]) -> list[Pair]:
+    """The items that both runs answered, by name. One without a group is a group of its own."""
+    left, right = (
+        {one.data.item: one.data for one in samples if isinstance(one.data, ItemData)}
+        for samples in (a, b)
+    )
+    return [
+        Pair(left[name].group or f"item {name}", left[name].value, right[name].value)
+        for name in sorted(left.keys() & right.keys())
+    ]
 
 
-def _interval(one: int, other: int, n: int) -> Estimate:
+def _by_group(pairs: Sequence[Pair]) -> list[list[float]]:
+    """What the second run lost, item by item."""
+    found: dict[str, list[float]] = {}
+    for pair in pairs:
+        found.setdefault(pair.group, []).append(pair.first - pair.second)
+    return list(found.values())
+
+
+def _bootstrap(lost: Sequence[Sequence[float]]) -> Estimate:
+    """Percentiles over resampled groups; Tango's interval where too few groups differ.
+
+    That one takes each difference for one of the most that it can be a part of, and each group for
+    one item: of all differences with these sums, those vary most.
+    """
+    import numpy as np
+
+    items = [one for group in lost for one in group]
+    n, groups = len(items), len(lost)
+    if sum(any(group) for group in lost) < _ENOUGH_GROUPS:
+        gained = math.fsum(max(0.0, -one) for one in items) * groups / n
+        missed = math.fsum(max(0.0, one) for one in items) * groups / n
+        found = _interval(missed, gained, groups)
+        method = f"{found.method}, as wide as for all or nothing"
+        return Estimate(found.value, found.low, found.high, n, method, SAME_LEVEL)
+    sums, sizes = np.array([math.fsum(one) for one in lost]), np.array([len(one) for one in lost])
+    dice, means = np.random.default_rng(_SEED), np.empty(_RESAMPLES)
+    for at in range(_RESAMPLES):
+        drawn = dice.integers(groups, size=groups)
+        means[at] = sums[drawn].sum() / sizes[drawn].sum()
+    low, high = np.quantile(means, (0.5 - SAME_LEVEL / 2, 0.5 + SAME_LEVEL / 2))
+    method = f"bootstrap of groups, {_RESAMPLES:,} resamples"
+    return Estimate(math.fsum(items) / n, float(low), float(high), n, method, SAME_LEVEL)
+
+
+def _flipped(lost: Sequence[Sequence[float]]) -> float:
+    """How often a loss as large comes of chance alone: each group might as well be the other way.
+
+    Never 0: the order that was seen is one of those that chance may bring.
+    """
+    import numpy as np
+
+    sums, dice = np.array([math.fsum(one) for one in lost]), np.random.default_rng(_SEED)
+    seen, as_large = abs(sums.sum()) - _ROUNDING, 1
+    for _ in range(_RESAMPLES):
+        signs = 2 * dice.integers(2, size=len(sums)) - 1
+        as_large += bool(abs((signs * sums).sum()) >= seen)
+    return as_large / (_RESAMPLES + 1)
+
+
+def _interval(one: float, other: float, n: int) -> Estimate:
     """Tango's score interval of a difference of paired shares: it holds where few pairs differ."""
     z = NormalDist().inv_cdf(0.5 + SAME_LEVEL / 2)
     value = (one - other) / n
@@ -88,7 +165,7 @@ def _interval(one: int, other: int, n: int) -> Estimate:
     return Estimate(value, low, high, n, "Tango's score interval of paired shares", SAME_LEVEL)
 
 
-def _score(one: int, other: int, n: int, bound: float) -> float:
+def _score(one: float, other: float, n: int, bound: float) -> float:
     """The score statistic for the true difference being `bound`; falls as that grows."""
     linear = -one - other + (2 * n - one + other) * bound
     constant = -other * bound * (1 - bound)
@@ -108,8 +185,19 @@ def _root(function: Callable[[float], float], low: float, high: float) -> float:
     return (low + high) / 2
 
 
-def _needed(discordant: int, n: int, margin: float) -> int:
-    """By the normal approximation, with half a pair added: none may have differed by luck."""
-    normal, share = NormalDist(), (discordant + 0.5) / (n + 1)
+def _variance(spread: float, n: int) -> float:
+    """Of one item's difference, with half a pair added: none may have differed by luck."""
+    return (spread + 0.5) / (n + 1)
+
+
+def _power(spread: float, n: int, margin: float) -> float:
+    """By the normal approximation, as `_needed`."""
+    normal, error = NormalDist(), math.sqrt(_variance(spread, n) / n)
+    reach = margin / error - normal.inv_cdf(0.5 + SAME_LEVEL / 2)
+    return max(0.0, 2 * normal.cdf(reach) - 1)
+
+
+def _needed(spread: float, n: int, margin: float) -> int:
+    normal = NormalDist()
     reach = normal.inv_cdf(0.5 + SAME_LEVEL / 2) + normal.inv_cdf(0.5 + POWER / 2)
-    return math.ceil(share * (reach / margin) ** 2)
+    return math.ceil(_variance(spread, n) * (reach / margin) ** 2)

@@ -39,23 +39,23 @@ def summary(run: Run, samples: Sequence[Sample]) -> list[tuple[str, str, str]]:
 
 
 def _shares(items: Sequence[ItemData]) -> list[tuple[str, str, str]]:
-    """Correct items: by the canonical rule, by those of others, and part by part."""
+    """What answers are worth: by the canonical rule, by those of others, and part by part."""
     rules = sorted({name for item in items for name in item.by_other_rules})
     parts = sorted({_part(item) for item in items}, key=lambda part: (len(part), part))
-    rows = _share("correct", items, [item.correct for item in items])
+    rows = _share("correct", items, [item.value for item in items])
     for rule in rules:
         told = [item for item in items if rule in item.by_other_rules]
         rows += _share(f"correct by {rule}", told, [one.by_other_rules[rule] for one in told])
     for part in parts if "" not in parts else ():
         mine = [item for item in items if _part(item) == part]
-        rows += _share(f"correct of {part}", mine, [item.correct for item in mine])
+        rows += _share(f"correct of {part}", mine, [item.value for item in mine])
     return rows
 
 
 def _share(
-    name: str, items: Sequence[ItemData], right: Sequence[bool]
+    name: str, items: Sequence[ItemData], values: Sequence[float]
 ) -> list[tuple[str, str, str]]:
-    share = statistics.share(right, groups_of(items))
+    share = statistics.share(values, groups_of(items))
     if share is None:
         return []
     note = f"{share.low:.1%} to {share.high:.1%} (95%, n = {share.n})"

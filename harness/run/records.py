@@ -174,8 +174,15 @@ class ItemData(Turn):
     outcome: str
     correct: bool
     detail: str
-    by_other_rules: dict[str, bool] = {}
-    """Whether the rules of others, by their names, find the same output right."""
+    partial: float | None = Field(default=None, gt=0, lt=1)
+    """What an answer is worth to its rule that is neither worth 1 (correct) nor 0. Null: it is."""
+    by_other_rules: dict[str, bool | Annotated[float, Field(ge=0, le=1)]] = {}
+    """What the same output is worth to the rules of others, by their names; true is 1, false 0."""
+
+    @property
+    def value(self) -> float:
+        """What the answer is worth, from 0 to 1."""
+        return float(self.correct) if self.partial is None else self.partial
 
 
 class Fact(Row):

@@ -193,6 +193,15 @@ def test_a_run_is_held_against_its_samples(
     assert concern in {one.concern for one in checker(results).verdict(path)}
 
 
+def test_no_answer_is_both_right_and_right_in_part(results: Path) -> None:
+    def both(lines: list[dict[str, Any]]) -> None:
+        lines[0]["data"] |= {"correct": True, "partial": 0.5}
+
+    verdict = json.loads(forge(results, "smoke/smoke-invents", both).read_bytes())
+    run = (results / verdict["findings"][0]["evidence"][0]["path"]).parent
+    assert "is correct, and worth a part" in {one.what for one in runs.check(run)}
+
+
 def test_a_control_that_is_not_here_vouches_for_nothing(results: Path) -> None:
     for control in results.glob("*/*_control_*"):
         shutil.rmtree(control)

@@ -102,12 +102,26 @@ def test_a_loss_is_told_where_scores_compare(
     assert say("compare", one, other) == 0
     shown = capsys.readouterr().out
     n = sum(1 for one in store.read_samples(checkout / "results" / "laptop" / "one") if one.data)
-    assert f"right: A {n}/{n}, B 0/{n}; A alone {n}, B alone 0; McNemar's exact p = " in shown
+    assert f"right: A {n}/{n}, B 0/{n}; A better on {n}, B better on 0; " in shown
+    assert "McNemar's exact p = " in shown
     assert "A less B: +100.0%" in shown
     assert say("compare", one, one) == 0
     assert (
-        "open: to show two equal runs the same within 2.0% takes about" in capsys.readouterr().out
+        "open: these items show two equal runs the same within 2.0% with a chance of"
+        in capsys.readouterr().out
     )
     assert say("compare", one, one, "--margin", "0.999") == 0
     assert "the same within 99.9%" in capsys.readouterr().out
     assert say("compare", one, other, "--margin", "2") == 2
+
+
+def test_a_loss_in_parts_is_told_too(
+    checkout: Path, say: Say, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def partly(data: ItemData) -> ItemData:
+        return with_ids(data).model_copy(update={"correct": False, "partial": 0.5})
+
+    one, other = write(checkout, "one", partly), write(checkout, "other", with_ids)
+    assert say("compare", one, other) == 0
+    shown = capsys.readouterr().out
+    assert "sign flips of groups p = " in shown and "90% interval" in shown

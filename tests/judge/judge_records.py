@@ -134,7 +134,7 @@ def phase(name: Any, peak: int, end: int, faults: int = 0) -> Phase:
     )
 
 
-def item(correct: bool, outcome: str | None = None) -> ItemData:
+def item(correct: bool, outcome: str | None = None, partial: float | None = None) -> ItemData:
     return ItemData(
         item="one",
         item_sha256=SHA,
@@ -146,6 +146,7 @@ def item(correct: bool, outcome: str | None = None) -> ItemData:
         output="[]",
         outcome=outcome or ("correct" if correct else "wrong_value"),
         correct=correct,
+        partial=partial,
         detail="",
     )
 

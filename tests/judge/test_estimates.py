@@ -168,6 +168,21 @@ def test_questions_about_one_picture_count_as_one() -> None:
     assert together.interval.method == "Wilson, by group of items"
 
 
+def test_answers_in_parts_count_for_what_they_are_worth() -> None:
+    """40 of 100 are right, 30 more worth 0.6: a mean of 0.58, where 0.4 are right."""
+    asked = claim("task_accuracy", ">=", 0.45, 100, task="textvqa")
+    found = reading(asked, [*items(40, 30), *[item(False, partial=0.6)] * 30])
+    assert (found.estimate, found.holds) == (pytest.approx(0.58), True)
+    whole = reading(asked, items(58, 42))
+    assert found.interval and whole.interval
+    assert (found.interval.low, found.interval.high) == (
+        pytest.approx(whole.interval.low),
+        pytest.approx(whole.interval.high),
+    )
+    assert found.interval.method == "Wilson, as wide as for all or nothing"
+    assert found.p_value == pytest.approx(whole.p_value)
+
+
 def test_the_same_share_is_tost() -> None:
     asked = claim("tool_call_accuracy", "same", 0.5, 2000, margin=0.2, task="bfcl_simple_python")
     found = reading(asked, items(1000, 1000))

@@ -25,6 +25,14 @@ def items(ours: int, theirs: int, both: int, n: int = 100) -> list[Any]:
     ]
 
 
+def test_a_rule_that_gives_parts_is_counted_in_parts(tmp_path: Path) -> None:
+    asked = records.claim("task_accuracy", ">=", 0.7, 100, task="docvqa")
+    data = [one.model_copy(update={"by_other_rules": {"strict": 0.5}}) for one in items(0, 0, 100)]
+    records.run_all(tmp_path, asked, data)
+    (finding,) = judge.judge(tmp_path, [asked], {})[0].findings
+    assert "by the rule of strict the share is 0.5: it would be refuted" in finding.warnings
+
+
 @pytest.mark.parametrize(
     ("metric", "data", "warned"),
     [

@@ -4,19 +4,30 @@ from __future__ import annotations
 
 import hashlib
 import random
+from collections.abc import Sequence
 
+import numpy as np
 import pytest
 from scipy.stats import binomtest
 
-from harness.judge.paired import POWER, Paired, _interval, mcnemar, paired
+from harness.judge.paired import (
+    POWER,
+    Paired,
+    _bootstrap,
+    _flipped,
+    _interval,
+    _power,
+    mcnemar,
+    paired,
+)
 from harness.run.records import ItemData, Sample
 
 SHA = hashlib.sha256(b"").hexdigest()
 
 
-def run(right: list[bool], groups: list[str | None] | None = None) -> list[Sample]:
+def run(values: Sequence[float], groups: Sequence[str | None] | None = None) -> list[Sample]:
     found = []
-    for at, (one, group) in enumerate(zip(right, groups or [None] * len(right), strict=True)):
+    for at, (one, group) in enumerate(zip(values, groups or [None] * len(values), strict=True)):
         data = ItemData(
             item=f"{at:05}",
             item_sha256=SHA,
@@ -26,8 +37,9 @@ def run(right: list[bool], groups: list[str | None] | None = None) -> list[Sampl
             new_tokens=1,
             stopped="end",
             output="",
-            outcome="right" if one else "wrong",
-            correct=one,
+            outcome="right" if one == 1 else "wrong",
+            correct=one == 1,
+            partial=one if 0 < one < 1 else None,
             detail="",
             group=group,
         )
@@ -83,6 +95,7 @@ def test_the_interval_covers_and_the_planned_items_are_enough() -> None:
     """1,000 pairs of equal runs that differ on a tenth of the items."""
     dice = random.Random(1)
     needed = table(450, 25, 25, 0).needed
+    assert _power(0.1 * needed, needed, 0.02) == pytest.approx(POWER, abs=0.01)
     covered = shown = 0
     for _ in range(1000):
         draws = [dice.random() for _ in range(needed)]
@@ -97,7 +110,7 @@ def test_the_interval_covers_and_the_planned_items_are_enough() -> None:
 
 def _counts(both: int, one: int, other: int) -> Paired:
     interval = _interval(one, other, both + one + other)
-    return Paired(interval, 0, 0, one, other, mcnemar(one, other), 0.02, 0)
+    return Paired(interval, 0, 0, one, other, mcnemar(one, other), "", 0.02, 0, 0)
 
 
 def test_few_items_leave_it_open_and_many_show_it() -> None:
@@ -115,3 +128,57 @@ def test_items_of_a_group_count_once() -> None:
 
 def test_nothing_in_common() -> None:
     assert paired(run([]), run([True]), 0.02) is None
+
+
+PARTS = (0.0, 0.3, 0.6, 0.9, 1.0)
+
+
+def pictures(
+    chance: np.random.Generator, count: int, of_each: int, changed: float
+) -> list[list[float]]:
+    """What one of two equal runs lost by picture: of a changed one each answer is drawn anew."""
+    before = chance.choice(PARTS, (count, of_each))
+    anew = chance.choice(PARTS, (count, of_each))
+    after = np.where(chance.random((count, 1)) < changed, anew, before)
+    return (before - after).tolist()  # type: ignore[no-any-return]
+
+
+@pytest.mark.parametrize(
+    ("changed", "method"), [(0.8, "bootstrap of groups"), (0.15, "as wide as for all or nothing")]
+)
+def test_the_interval_of_parts_covers_and_its_test_is_no_bolder_than_it_says(
+    changed: float, method: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """300 pairs of runs on 60 pictures of three questions, with a tenth of the resamples."""
+    monkeypatch.setattr("harness.judge.paired._RESAMPLES", 1000)
+    chance = np.random.default_rng(2)
+    covered = bold = 0
+    for _ in range(300):
+        lost = pictures(chance, 60, 3, changed)
+        found = _bootstrap(lost)
+        assert method in found.method
+        covered += found.low <= 0 <= found.high
+        bold += _flipped(lost) < 0.05
+    assert covered / 300 >= 0.86
+    assert bold / 300 <= 0.08
+
+
+def test_parts_are_compared_over_every_item_of_a_group() -> None:
+    groups = [f"picture {at // 2}" for at in range(120)]
+    first, second = [1.0, 0.9] * 60, [0.6, 0.9] * 60
+    found = paired(run(first, groups), run(second, groups), 0.02)
+    assert found
+    assert (found.loss.value, found.loss.n) == (pytest.approx(0.2), 120)
+    assert (found.only_first, found.only_second) == (60, 0)
+    assert (found.first, found.second) == (pytest.approx(114), pytest.approx(90))
+    assert found.p == pytest.approx(1 / 10_001)
+    assert found == paired(run(first, groups), run(second, groups), 0.02)
+
+
+def test_equal_parts_are_no_proof_of_sameness_by_themselves() -> None:
+    """No resample of differences that are all 0 differs; the interval still has a width."""
+    few, many = ([0.3, 1.0] * size for size in (10, 5000))
+    one, other = (paired(run(values), run(values), 0.02) for values in (few, many))
+    assert one and other
+    assert one.loss.low < -0.02 and one.loss.high > 0.02 and not one.same
+    assert other.same and one.p == other.p == 1

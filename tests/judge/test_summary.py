@@ -38,6 +38,11 @@ def test_shares_by_rule_and_by_part(tmp_path: Path) -> None:
     ]  # fmt: skip
 
 
+def test_shares_of_answers_in_parts(tmp_path: Path) -> None:
+    data = [records.item(True, "right"), records.item(False, "partly_right", 0.5)]
+    assert told(tmp_path, data)["correct"][0] == "75.0%"
+
+
 def test_rows_that_were_not_made_have_no_parts(tmp_path: Path) -> None:
     data = [made("simple_python_12", True), made("live_simple_1-2-003", False)]
     assert [name for name in told(tmp_path, data) if name.startswith("correct")] == ["correct"]

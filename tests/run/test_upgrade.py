@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from harness.run import upgrade
+from harness.run.records import ItemData
 from harness.run.store import read_run, read_samples
 
 STORED = Path(__file__).parent / "stored"
@@ -46,6 +47,22 @@ def test_settings_move_and_nothing_else_changes() -> None:
     sample = {"index": 0, "data": {"kind": "speed", "applied": {"settings": FLAT, "device": "gpu"}}}
     moved = {"settings": wanted | {"device": "gpu"}}
     assert upgrade.sample(sample, 1) == {"index": 0, "data": {"kind": "speed", "applied": moved}}
+
+
+def test_items_that_were_right_or_wrong_are_worth_1_or_0() -> None:
+    items = [one.data for one in read_samples(folder("bfcl")) if isinstance(one.data, ItemData)]
+    assert {(one.value, one.partial) for one in items} <= {(1.0, None), (0.0, None)}
+    old = items[0].model_dump() | {"by_other_rules": {"bfcl": True, "lm-eval": False}}
+    del old["partial"]
+    again = ItemData.model_validate_json(json.dumps(old))
+    assert again.by_other_rules == {"bfcl": 1.0, "lm-eval": 0.0}
+
+
+@pytest.mark.parametrize("partial", [0, 1, -0.1, 1.5])
+def test_a_part_is_neither_nothing_nor_the_whole(partial: float) -> None:
+    items = [one.data for one in read_samples(folder("bfcl")) if isinstance(one.data, ItemData)]
+    with pytest.raises(ValueError, match="partial"):
+        ItemData.model_validate(items[0].model_dump() | {"partial": partial})
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,7 @@ from __future__ import annotations
 import hashlib
 import importlib
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol, cast
@@ -60,13 +60,30 @@ class Item:
 class Score:
     """How one answer did. `outcome` is one of its kind's OUTCOMES, `detail` a short reason.
 
-    `by_other_rules` tells, rule by rule, whether someone else's scorer finds the answer right.
+    `correct` is an answer that is worth 1. `partial` is what one is worth that is neither that nor
+    worth nothing, where the rule knows such answers. `by_other_rules` tells, rule by rule, what the
+    answer is worth to someone else's scorer.
     """
 
     outcome: str
     correct: bool
     detail: str
-    by_other_rules: dict[str, bool] = field(default_factory=dict)
+    by_other_rules: Mapping[str, float] = field(default_factory=dict)
+    partial: float | None = None
+
+    @property
+    def value(self) -> float:
+        """What the answer is worth, from 0 to 1."""
+        return float(self.correct) if self.partial is None else self.partial
+
+
+def graded(
+    value: float, outcomes: tuple[str, str, str], detail: str, by: Mapping[str, float]
+) -> Score:
+    """The score of an answer worth `value`; `outcomes`: of nothing, of a part, of the whole."""
+    partial = value if 0 < value < 1 else None
+    outcome = outcomes[1 if partial else 2 * int(value)]
+    return Score(outcome, value == 1, detail, by, partial)
 
 
 class Respondent(Protocol):

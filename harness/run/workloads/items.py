@@ -57,5 +57,6 @@ def _answer(
         "outcome": score.outcome,
         "correct": score.correct,
         "detail": score.detail,
+        "partial": score.partial,
         "by_other_rules": score.by_other_rules,
     }

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from harness.errors import UnknownName
-from harness.run.tasks import scorers
+from harness.run.tasks import Score, graded, scorers
 from harness.run.tasks.scorers import CANONICAL, FAMILIES, vqa
 from harness.run.tasks.scorers.anls import distance
 
@@ -137,3 +137,15 @@ def test_contractions_come_from_leaving_out_one_apostrophe() -> None:
     table = vqa._CONTRACTIONS
     assert (table["couldn'tve"], table["couldnt've"]) == ("couldn't've", "couldn't've")
     assert table["yall"] == "y'all" and "wed" not in table
+
+
+@pytest.mark.parametrize(
+    ("value", "outcome", "correct", "partial"),
+    [(0.0, "none", False, None), (0.3, "part", False, 0.3), (1.0, "all", True, None)],
+)
+def test_a_graded_answer_is_worth_what_its_rule_says(
+    value: float, outcome: str, correct: bool, partial: float | None
+) -> None:
+    score = graded(value, ("none", "part", "all"), "why", {"lmms-eval": 0.5})
+    assert score == Score(outcome, correct, "why", {"lmms-eval": 0.5}, partial)
+    assert score.value == value
