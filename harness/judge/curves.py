@@ -20,7 +20,7 @@ _WHOLE = re.compile("[0-9]{1,15}")
 
 @dataclass(frozen=True)
 class Step:
-    """The share of right items at one value of the facet, clustered by group."""
+    """What the answers at one value of the facet are worth, clustered by group."""
 
     at: str
     share: Estimate
@@ -64,7 +64,7 @@ def curve(items: Sequence[ItemData], facet: str) -> tuple[Step, ...]:
     steps = []
     for value in values:
         mine = [one for one in items if one.facets.get(facet) == value]
-        share = statistics.share([one.correct for one in mine], groups_of(mine))
+        share = statistics.share([one.value for one in mine], groups_of(mine))
         steps += [Step(value, share)] if share else []
     return tuple(steps)
 
