@@ -13,8 +13,10 @@ from pydantic import ValidationError
 from harness import statistics
 from harness.ask.claims import Claim, Rule
 from harness.ask.models import Model
+from harness.ask.tasks import Task
 from harness.errors import BadFile
 from harness.judge import estimates, other_rules
+from harness.judge.effort import told
 from harness.judge.estimates import Reading
 from harness.judge.verdicts import (
     Evidence,
@@ -61,15 +63,19 @@ class Case:
     """Other rules of scoring under which the reading would decide otherwise."""
 
 
-def judge(results: Path, claims: Iterable[Claim], models: Mapping[str, Model]) -> list[Verdict]:
+def judge(
+    results: Path,
+    claims: Iterable[Claim],
+    models: Mapping[str, Model],
+    tasks: Mapping[str, Task] | None = None,
+) -> list[Verdict]:
     """One verdict per claim, in the order of the claims. Raises BadFile for a damaged record."""
     stored = [Stored(folder, run) for folder, run in store.runs(results) if run.arm == "measured"]
     samples = _Samples()
     claims = list(claims)
-    cases = [case for claim in claims for case in _cases(claim, stored, samples)]
-    cases = _adjusted(cases)
+    cases = _adjusted([case for claim in claims for case in _cases(claim, stored, samples)])
     return [
-        _verdict(results, claim, [case for case in cases if case.claim is claim], models)
+        _verdict(results, claim, [case for case in cases if case.claim is claim], models, tasks)
         for claim in claims
     ]
 
@@ -237,11 +243,15 @@ def _adjusted(cases: list[Case]) -> list[Case]:
 
 
 def _verdict(
-    results: Path, claim: Claim, cases: list[Case], models: Mapping[str, Model]
+    results: Path,
+    claim: Claim,
+    cases: list[Case],
+    models: Mapping[str, Model],
+    tasks: Mapping[str, Task] | None,
 ) -> Verdict:
     metric = METRICS[claim.rule.metric] if claim.rule else None
     findings = [_finding(results, case) for case in cases]
-    outcome, reason = _together(claim, findings)
+    outcome, reason = _together(claim, findings, told(claim, models, tasks or {}))
     return Verdict(
         claim=claim,
         rule=claim.rule,
@@ -257,12 +267,12 @@ def _verdict(
     )
 
 
-def _together(claim: Claim, findings: list[Finding]) -> tuple[Outcome, str]:
-    """What the machines say together: their word where they agree."""
+def _together(claim: Claim, findings: list[Finding], effort: str) -> tuple[Outcome, str]:
+    """What the machines say together: their word where they agree; what it takes to ask one."""
     if claim.untestable is not None:
         return "not_testable", claim.untestable
     if not findings:
-        return "not_tested", "no machine has run this yet; the command below does"
+        return "not_tested", f"no machine has run this yet; the command below does{effort}"
     outcomes = {finding.outcome for finding in findings}
     if len(outcomes) == 1:
         return findings[0].outcome, findings[0].reason
