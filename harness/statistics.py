@@ -141,12 +141,12 @@ def effective(values: Sequence[float], groups: Sequence[Hashable]) -> tuple[floa
     of items that are all worth the same count once each: of their likeness nothing can be seen.
     """
     hits, n = math.fsum(values), len(values)
+    count = len(set(groups))
+    if count == n:
+        return hits, n
     members: dict[Hashable, list[float]] = {}
     for one, group in zip(values, groups, strict=True):
         members.setdefault(group, []).append(one)
-    count = len(members)
-    if count == n:
-        return hits, n
     value = hits / n
     doubt = value * (1 - value)
     if count == 1 or min(values) == max(values):

@@ -102,13 +102,21 @@ def _p(rule: Rule, tails: statistics.Tails | None, holds: bool | None) -> float 
 
 
 def _wilson(claim: Claim, rule: Rule, cells: Cells) -> Reading:
-    items = [sample.data for sample in cells[0][1] if isinstance(sample.data, ItemData)]
-    counts = Counter(item.outcome for item in items)
+    items = items_of(cells[0][1])
     hit = _HITS.get(rule.metric)
-    values = [float(hit(item)) if hit else item.value for item in items]
+    return of_share(rule, items, [float(hit(item)) if hit else item.value for item in items])
+
+
+def items_of(samples: Sequence[Sample]) -> list[ItemData]:
+    return [sample.data for sample in samples if isinstance(sample.data, ItemData)]
+
+
+def of_share(rule: Rule, items: Sequence[ItemData], values: Sequence[float]) -> Reading:
+    """The reading of a share, whoever says what each item is worth."""
     groups = groups_of(items)
     series = [
-        Point(label=name, value=float(count), note="") for name, count in counts.most_common()
+        Point(label=name, value=float(count), note="")
+        for name, count in Counter(item.outcome for item in items).most_common()
     ]
     estimate = statistics.share(values, groups, _level(rule))
     if estimate is None:

@@ -13,11 +13,10 @@ from pydantic import ValidationError
 from harness import statistics
 from harness.ask.claims import Claim, Rule
 from harness.ask.models import Model
-from harness.ask.tasks import Task
 from harness.errors import BadFile
 from harness.judge import estimates, other_rules
-from harness.judge.effort import told
 from harness.judge.estimates import Reading
+from harness.judge.shelf import Chosen, Shelf, Stored, played, problem
 from harness.judge.verdicts import (
     Evidence,
     Finding,
@@ -28,11 +27,9 @@ from harness.judge.verdicts import (
     Verdict,
     parse,
 )
-from harness.metrics import LOOKED_UP, METRICS
-from harness.plan.cells import Cell, cells_of
+from harness.metrics import METRICS
 from harness.run import store
-from harness.run.records import FactsData, Run, Sample
-from harness.run.values import emulated
+from harness.run.records import Sample
 
 ALPHA = 1 - statistics.LEVEL
 _DIGITS = 9
@@ -40,21 +37,10 @@ _DIGITS = 9
 
 
 @dataclass(frozen=True)
-class Stored:
-    """A finished run and where it lies."""
-
-    folder: Path
-    run: Run
-
-
-@dataclass(frozen=True)
 class Case:
     """A claim before one machine's evidence."""
 
-    claim: Claim
-    rule: Rule
-    machine: str | None
-    runs: tuple[Stored, ...]
+    chosen: Chosen
     reading: Reading
     failed: int
     problem: str | None
@@ -63,114 +49,39 @@ class Case:
     """Other rules of scoring under which the reading would decide otherwise."""
 
 
-def judge(
-    results: Path,
-    claims: Iterable[Claim],
-    models: Mapping[str, Model],
-    tasks: Mapping[str, Task] | None = None,
-) -> list[Verdict]:
+def judge(results: Path, claims: Iterable[Claim], models: Mapping[str, Model]) -> list[Verdict]:
     """One verdict per claim, in the order of the claims. Raises BadFile for a damaged record."""
-    stored = [Stored(folder, run) for folder, run in store.runs(results) if run.arm == "measured"]
-    samples = _Samples()
+    return judge_from(Shelf(results), claims, models)
+
+
+def judge_from(shelf: Shelf, claims: Iterable[Claim], models: Mapping[str, Model]) -> list[Verdict]:
+    """The same from runs that were listed before, for who judges page by page."""
     claims = list(claims)
-    cases = _adjusted([case for claim in claims for case in _cases(claim, stored, samples)])
+    chosen = [shelf.chosen(claim) for claim in claims]
+    cases = iter(_adjusted(_cases(shelf, [one for found in chosen for one in found])))
     return [
-        _verdict(results, claim, [case for case in cases if case.claim is claim], models, tasks)
-        for claim in claims
+        _verdict(shelf.results, claim, [next(cases) for _ in found], models)
+        for claim, found in zip(claims, chosen, strict=True)
     ]
 
 
-class _Samples:
-    """Samples by run, read once."""
-
-    def __init__(self) -> None:
-        self._read: dict[Path, list[Sample]] = {}
-
-    def of(self, stored: Stored) -> list[Sample]:
-        if stored.folder not in self._read:
-            self._read[stored.folder] = store.read_samples(stored.folder)
-        return self._read[stored.folder]
+def _cases(shelf: Shelf, chosen: Sequence[Chosen]) -> list[Case]:
+    """In the order given, read in the order of the runs: each run is then read once."""
+    order = sorted(range(len(chosen)), key=lambda at: [one.folder.name for one in chosen[at].runs])
+    read = {at: _case(chosen[at], shelf.samples(chosen[at].runs)) for at in order}
+    return [read[at] for at in range(len(chosen))]
 
 
-def _cases(claim: Claim, stored: Sequence[Stored], samples: _Samples) -> list[Case]:
-    """One case per machine that ran all the claim's cells; facts need one machine only."""
-    if claim.rule is None:
-        return []
-    cells = cells_of(claim)
-    if METRICS[claim.rule.metric].comes_from in LOOKED_UP:
-        # True on any machine: the newest run speaks, wherever it was made.
-        newest = _latest(_telling(stored, claim.rule, samples), cells[0], claim.rule)
-        return [_case(claim, claim.rule, None, (newest,), samples)] if newest else []
-    found = []
-    for machine in sorted({one.run.machine for one in stored}):
-        mine = [one for one in stored if one.run.machine == machine]
-        runs = _runs(mine, cells, claim.rule)
-        if runs:
-            found.append(_case(claim, claim.rule, machine, runs, samples))
-    return found
-
-
-def _telling(stored: Sequence[Stored], rule: Rule, samples: _Samples) -> Sequence[Stored]:
-    """Of a call the runs that tried it: where its library is missing, nothing was."""
-    if rule.conditions.call is None:
-        return stored
-    name = estimates.fact_name(rule)
-    tried = [one for one in stored if one.run.cell.workload == "calls"]
-    return [
-        one
-        for one in tried
-        if any(
-            fact.name == name
-            for sample in samples.of(one)
-            if isinstance(sample.data, FactsData)
-            for fact in sample.data.facts
-        )
-    ] or tried
-
-
-def _runs(stored: Sequence[Stored], cells: Sequence[Cell], rule: Rule) -> tuple[Stored, ...]:
-    """A run per cell, none where one is missing; of a pair the newest session that is good."""
-    pools = [stored]
-    if _is_paired(rule):
-        sessions = sorted({one.run.session for one in stored})
-        pools += [[one for one in stored if one.run.session == session] for session in sessions]
-    found = [[_latest(pool, cell, rule) for cell in cells] for pool in pools]
-    choices = [tuple(run for run in runs if run) for runs in found if None not in runs]
-    return max(
-        choices,
-        key=lambda runs: (_problem(rule, runs) is None, max(one.run.started for one in runs)),
-        default=(),
-    )
-
-
-def _is_paired(rule: Rule) -> bool:
-    return METRICS[rule.metric].statistic == "paired"
-
-
-def _latest(stored: Sequence[Stored], cell: Cell, rule: Rule) -> Stored | None:
-    """The newest run of a cell; a valid one before any invalid one, a complete before a short."""
-    same = [one for one in stored if one.run.cell == cell]
-    return max(
-        same,
-        key=lambda one: (
-            one.run.valid,
-            one.run.samples >= rule.n,
-            one.run.started,
-            one.run.id,
-        ),
-        default=None,
-    )
-
-
-def _case(
-    claim: Claim, rule: Rule, machine: str | None, runs: tuple[Stored, ...], samples: _Samples
-) -> Case:
-    cells = [(one.run.cell, _planned(samples.of(one), rule)) for one in runs]
+def _case(chosen: Chosen, samples: Sequence[list[Sample]]) -> Case:
+    claim, rule = chosen.claim, chosen.rule
+    cells = [
+        (one.run.cell, _planned(mine, rule)) for one, mine in zip(chosen.runs, samples, strict=True)
+    ]
     reading = estimates.read(claim, rule, cells)
-    failed = sum(_failed(samples.of(one), rule) for one in runs)
-    problem = _problem(rule, runs) or _played(rule, [samples.of(one) for one in runs])
-    flips = other_rules.flips(claim, rule, cells, reading)
-    return Case(claim, rule, machine, runs, reading, failed, problem, flips)
+    failed = sum(_failed(mine, rule) for mine in samples)
+    doubt = problem(rule, chosen.runs) or played(rule, samples)
+    flips = other_rules.flips(rule, cells, reading)
+    return Case(chosen, reading, failed, doubt, flips)
 
 
 def _failed(samples: Sequence[Sample], rule: Rule) -> int:
@@ -189,47 +100,12 @@ def _planned(samples: list[Sample], rule: Rule) -> list[Sample]:
     return samples if every else samples[: rule.n]
 
 
-def _problem(rule: Rule, runs: Sequence[Stored]) -> str | None:
-    for run in (one.run for one in runs):
-        failed = [gate for gate in run.gates if gate.passed is False]
-        if failed:
-            return f"the run is invalid: gate '{failed[0].name}' failed ({failed[0].detail})"
-        weights = run.artifact.weights if run.artifact else None
-        if METRICS[rule.metric].comes_from is None and weights == "synthetic":
-            return "synthetic weights say nothing of accuracy"
-        if run.settings and run.cell.context not in (None, run.settings.context):
-            return f"asked for a context of {run.cell.context}, run at {run.settings.context}"
-        if run.samples < rule.n and METRICS[rule.metric].comes_from not in LOOKED_UP:
-            return f"{run.samples} samples of the {rule.n} planned"
-    return _apart(rule, [one.run for one in runs])
-
-
-def _played(rule: Rule, samples: Iterable[Sequence[Sample]]) -> str | None:
-    """An emulator gives a device's answers, at the speed and in the memory of another one."""
-    if METRICS[rule.metric].comes_from is None or not any(map(emulated, samples)):
-        return None
-    return "an emulated device says nothing of speed or memory"
-
-
-def _apart(rule: Rule, runs: Sequence[Run]) -> str | None:
-    """Why runs of several cells can't be read together; None where they can."""
-    if _is_paired(rule):
-        # Sessions of the same cells share a name: what took turns also overlaps in time.
-        turns = max(run.started for run in runs) <= min(run.ended for run in runs)
-        together = turns and len({run.session for run in runs}) == 1
-        return None if together else "the two models were not timed in one session"
-    builds = {
-        (run.runtime and run.runtime.version, run.artifact and run.artifact.sha256) for run in runs
-    }
-    return "the runs are of different runtime versions or artifacts" if len(builds) > 1 else None
-
-
 def _adjusted(cases: list[Case]) -> list[Case]:
     """Holm over the statistical claims of one page on one machine: many claims, one 5%."""
     families: dict[tuple[str, str | None], list[int]] = {}
     for at, case in enumerate(cases):
         if case.reading.p_value is not None and case.problem is None:
-            families.setdefault((case.claim.page, case.machine), []).append(at)
+            families.setdefault((case.chosen.claim.page, case.chosen.machine), []).append(at)
     for members in families.values():
         found = [cases[at].reading.p_value for at in members]
         adjusted = statistics.holm([p for p in found if p is not None])
@@ -243,15 +119,11 @@ def _adjusted(cases: list[Case]) -> list[Case]:
 
 
 def _verdict(
-    results: Path,
-    claim: Claim,
-    cases: list[Case],
-    models: Mapping[str, Model],
-    tasks: Mapping[str, Task] | None,
+    results: Path, claim: Claim, cases: list[Case], models: Mapping[str, Model]
 ) -> Verdict:
     metric = METRICS[claim.rule.metric] if claim.rule else None
     findings = [_finding(results, case) for case in cases]
-    outcome, reason = _together(claim, findings, told(claim, models, tasks or {}))
+    outcome, reason = _together(claim, findings)
     return Verdict(
         claim=claim,
         rule=claim.rule,
@@ -267,12 +139,12 @@ def _verdict(
     )
 
 
-def _together(claim: Claim, findings: list[Finding], effort: str) -> tuple[Outcome, str]:
-    """What the machines say together: their word where they agree; what it takes to ask one."""
+def _together(claim: Claim, findings: list[Finding]) -> tuple[Outcome, str]:
+    """What the machines say together: their word where they agree."""
     if claim.untestable is not None:
         return "not_testable", claim.untestable
     if not findings:
-        return "not_tested", f"no machine has run this yet; the command below does{effort}"
+        return "not_tested", "no machine has run this yet; the command below does"
     outcomes = {finding.outcome for finding in findings}
     if len(outcomes) == 1:
         return findings[0].outcome, findings[0].reason
@@ -285,7 +157,7 @@ def _together(claim: Claim, findings: list[Finding], effort: str) -> tuple[Outco
 
 
 def _finding(results: Path, case: Case) -> Finding:
-    runs, reading, last = [one.run for one in case.runs], case.reading, case.runs[-1].run
+    runs, reading = [one.run for one in case.chosen.runs], case.reading
     outcome: Literal["supported", "refuted", "inconclusive"] = "inconclusive"
     p = None if case.problem else reading.p_value  # only counted evidence was adjusted
     if case.problem is None and reading.holds is not None:
@@ -293,19 +165,19 @@ def _finding(results: Path, case: Case) -> Finding:
     artifacts = [run.artifact for run in runs if run.artifact]
     synthetic = any(artifact.weights == "synthetic" for artifact in artifacts)
     return Finding(
-        machine=case.machine,
+        machine=case.chosen.machine,
         outcome=outcome,
         reason=case.problem or reading.reason,
         estimate=_rounded(reading.estimate),
         interval=_rounded_interval(reading.interval),
         n=reading.n,
-        planned=case.rule.n,
+        planned=case.chosen.rule.n,
         failed=case.failed,
         p_value=None if p is None else float(f"{p:.3g}"),
         weights=("synthetic" if synthetic else "real") if artifacts else None,
-        runtime=last.runtime,
-        settings=last.settings,
-        shape=last.shape,
+        runtime=runs[-1].runtime,
+        settings=runs[-1].settings,
+        shape=runs[-1].shape,
         artifact_sha256=sorted({artifact.sha256 for artifact in artifacts}),
         gates=[gate for run in runs for gate in run.gates],
         warnings=[*(warning for run in runs for warning in run.warnings), *case.flips],
@@ -313,20 +185,18 @@ def _finding(results: Path, case: Case) -> Finding:
             point.model_copy(update={"value": _rounded(point.value)}) for point in reading.series
         ],
         measured=max(run.ended for run in runs)[:10],
-        evidence=[
-            evidence
-            for one in case.runs
-            for evidence in (_evidence(results, one.folder / name) for name in _FILES)
-        ],
+        evidence=[file for one in case.chosen.runs for file in _evidence(results, one)],
     )
 
 
-_FILES = ("run.json", "samples.jsonl")
-
-
-def _evidence(results: Path, path: Path) -> Evidence:
-    digest = hashlib.sha256(path.read_bytes()).hexdigest()
-    return Evidence(path=path.relative_to(results).as_posix(), sha256=digest)
+def _evidence(results: Path, stored: Stored) -> list[Evidence]:
+    """The run's two files. Its samples have been read, so they have the digest that it names."""
+    folder = stored.folder.relative_to(results).as_posix()
+    digest = hashlib.sha256((stored.folder / "run.json").read_bytes()).hexdigest()
+    return [
+        Evidence(path=f"{folder}/run.json", sha256=digest),
+        Evidence(path=f"{folder}/samples.jsonl", sha256=stored.run.samples_sha256),
+    ]
 
 
 def _subject(
@@ -370,7 +240,7 @@ def write(results: Path, verdicts: Iterable[Verdict]) -> list[Path]:
     paths = []
     for verdict in verdicts:
         path = results / "verdicts" / verdict.claim.page / f"{verdict.claim.id}.json"
-        store.write_whole(path, store.to_json(verdict))
+        store.write_whole(path, store.to_json(verdict), sync=False)
         paths.append(path)
     return paths
 

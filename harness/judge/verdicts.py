@@ -98,4 +98,6 @@ class Verdict(Row):
 
 def parse(raw: bytes) -> Verdict:
     """The verdict in a file of any version. Raises ValueError, of which ValidationError is one."""
-    return Verdict.model_validate_json(json.dumps(upgrade.verdict(json.loads(raw))))
+    data = json.loads(raw)
+    new = upgrade.verdict(data)
+    return Verdict.model_validate_json(raw if new is data else json.dumps(new))

@@ -23,15 +23,19 @@ from harness.run.records import SCHEMA_VERSION, Machine, Run, Sample
 _PARTIAL = ".partial"
 
 
-def write_whole(path: Path, data: bytes) -> None:
-    """Writes `path` so that it is either as before or complete. Raises NotEnough on a full disk."""
+def write_whole(path: Path, data: bytes, *, sync: bool = True) -> None:
+    """Writes `path` so that it is either as before or complete. Raises NotEnough on a full disk.
+
+    Without `sync` a power cut may lose it, a kill may not: for what can be derived again.
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
         with temporary.open("wb") as file:
             file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
+            if sync:
+                file.flush()
+                os.fsync(file.fileno())
         temporary.replace(path)
     except OSError as error:
         temporary.unlink(missing_ok=True)
@@ -111,9 +115,11 @@ def read_run(folder: Path) -> Run:
 def _run_and_version(folder: Path) -> tuple[Run, int]:
     """The run, and the version that its files were written in."""
     path = folder / "run.json"
+    raw = _read(path)
     try:
-        data = json.loads(_read(path))
-        run = Run.model_validate_json(json.dumps(upgrade.run(data)))
+        data = json.loads(raw)
+        new = upgrade.run(data)
+        run = Run.model_validate_json(raw if new is data else json.dumps(new))
     except ValidationError as error:
         raise BadFile(f"{path}: {_first(error)}") from error
     except ValueError as error:
