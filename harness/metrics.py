@@ -9,6 +9,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
 
+from harness import shown
+
 Statistic = Literal[
     "log_t", "paired", "wilson", "slope", "bracket", "exact", "bounds", "price_ratio"
 ]
@@ -31,49 +33,6 @@ class Metric:
     misses: str
 
 
-def _rate(value: float | str | bool) -> str:
-    return f"{float(value):.1f} tokens/s"
-
-
-def _seconds(value: float | str | bool) -> str:
-    seconds = float(value)
-    return f"{seconds * 1000:.1f} ms" if seconds < 1 else f"{seconds:.2f} s"
-
-
-def _bytes(value: float | str | bool) -> str:
-    size = float(value)
-    for unit in ("B", "KiB", "MiB"):
-        if size < 1024:
-            return f"{size:.0f} B" if unit == "B" else f"{size:.1f} {unit}"
-        size /= 1024
-    return f"{size:.2f} GiB"
-
-
-def _count(value: float | str | bool) -> str:
-    number = float(value)
-    if number >= 1e9:
-        return f"{number / 1e9:.3f} billion"
-    return f"{number / 1e6:.1f} million" if number >= 1e6 else f"{number:.0f}"
-
-
-def _tokens(value: float | str | bool) -> str:
-    return f"{int(float(value)):,} tokens"
-
-
-def _share(value: float | str | bool) -> str:
-    return f"{float(value) * 100:.1f}%"
-
-
-def _ratio(value: float | str | bool) -> str:
-    return f"{float(value):.3f} times"
-
-
-def _plain(value: float | str | bool) -> str:
-    if isinstance(value, bool):
-        return "yes" if value else "no"
-    return str(value)
-
-
 _TIMED = "quality of the output; sustained speed once the machine is hot"
 _MEMORY = "memory of other programs; behaviour once the context is full of real text"
 _FACT = "whether the published document is right"
@@ -86,7 +45,7 @@ _ROWS = (
         "higher",
         "speed",
         "log_t",
-        _rate,
+        shown.rate,
         "prompt tokens divided by the time from the start of the first decode call until the "
         "prompt is evaluated; the mean over a process's repeats is one sample",
         _TIMED,
@@ -98,7 +57,7 @@ _ROWS = (
         "higher",
         "speed",
         "log_t",
-        _rate,
+        shown.rate,
         "new tokens after the first, divided by the time they took; the mean over a process's "
         "repeats is one sample",
         _TIMED,
@@ -110,7 +69,7 @@ _ROWS = (
         "higher",
         "speed",
         "paired",
-        _ratio,
+        shown.ratio,
         "decode_rate of the claim's model over that of the model it is compared with, from "
         "processes that took turns",
         _TIMED,
@@ -122,7 +81,7 @@ _ROWS = (
         "lower",
         "speed",
         "log_t",
-        _seconds,
+        shown.seconds,
         "from the first decode call until the first token is sampled, model loaded and warm",
         _TIMED,
     ),
@@ -133,7 +92,7 @@ _ROWS = (
         "lower",
         "speed",
         "log_t",
-        _seconds,
+        shown.seconds,
         "median time between two tokens of one process",
         _TIMED,
     ),
@@ -144,7 +103,7 @@ _ROWS = (
         "lower",
         "speed",
         "log_t",
-        _seconds,
+        shown.seconds,
         "90th percentile of the time between two tokens of one process; needs 64 of them",
         _TIMED,
     ),
@@ -155,7 +114,7 @@ _ROWS = (
         "lower",
         "speed",
         "log_t",
-        _seconds,
+        shown.seconds,
         "99th percentile of the time between two tokens of one process; needs 662 of them",
         _TIMED,
     ),
@@ -166,7 +125,7 @@ _ROWS = (
         "lower",
         "load",
         "log_t",
-        _seconds,
+        shown.seconds,
         "from the call that opens the file until a context is ready, with the file's pages "
         "evicted from the page cache (cold) or read beforehand (warm)",
         "starting Python and importing the runtime; weights that are first read at first use",
@@ -178,7 +137,7 @@ _ROWS = (
         "lower",
         "memory",
         "log_t",
-        _bytes,
+        shown.size,
         "largest RssAnon of the worker process, its Python included: memory of its own, without "
         "mapped files",
         _MEMORY,
@@ -190,7 +149,7 @@ _ROWS = (
         "lower",
         "memory",
         "log_t",
-        _bytes,
+        shown.size,
         "largest resident set of the worker including mapped weights (VmHWM)",
         _MEMORY,
     ),
@@ -201,7 +160,7 @@ _ROWS = (
         "lower",
         "memory",
         "slope",
-        _bytes,
+        shown.size,
         "growth of the worker's anonymous memory while the context is created, per token of "
         "context, between the shortest and the longest context",
         _MEMORY,
@@ -213,7 +172,7 @@ _ROWS = (
         "higher",
         "memory",
         "bracket",
-        _tokens,
+        shown.tokens,
         "largest tested context length at which every process finished under the memory cap "
         "without going back to the disk for weights while decoding (fewer than 100 major faults); "
         "the whole KV cache is allocated and written once, a short prompt is evaluated",
@@ -226,7 +185,7 @@ _ROWS = (
         "higher",
         None,
         "wilson",
-        _share,
+        shown.share,
         "share of items answered with exactly the calls that are right, names and arguments under "
         "BFCL's rule, or with none where none is right",
         "what the model would do with a tool's answer",
@@ -238,7 +197,7 @@ _ROWS = (
         "lower",
         None,
         "wilson",
-        _share,
+        shown.share,
         "share of items that call a tool or pass an argument that was not on offer",
         "wrong values of arguments that do exist; a model that makes no call invents nothing",
     ),
@@ -249,7 +208,7 @@ _ROWS = (
         "higher",
         None,
         "wilson",
-        _share,
+        shown.share,
         "share of answers that are one JSON value, nothing around it, that the schema allows",
         "whether the values are right; a runtime that holds the model to a grammar",
     ),
@@ -260,7 +219,7 @@ _ROWS = (
         "higher",
         None,
         "wilson",
-        _share,
+        shown.share,
         "share of items whose answer is the data set's, but for case, white space around it and a "
         "full stop at its end; items about one picture count as one sample of it",
         "answers in other words; pictures and questions of other kinds than the data set's",
@@ -272,7 +231,7 @@ _ROWS = (
         "higher",
         None,
         "wilson",
-        _share,
+        shown.share,
         "mean over items of what the answer is worth by the task's own rule: 1 where it is right "
         "(the likeliest option is the data set's, the number found in the answer is, every test of "
         "the program passes), 0 where it is wrong, and between where the rule has parts (ANLS, VQA "
@@ -286,7 +245,7 @@ _ROWS = (
         None,
         "facts",
         "exact",
-        _count,
+        shown.count,
         "number of weights",
         _FACT,
     ),
@@ -297,12 +256,20 @@ _ROWS = (
         "higher",
         "facts",
         "exact",
-        _tokens,
+        shown.tokens,
         "longest context that the published configuration gives",
         "quality at that length",
     ),
     Metric(
-        "licence", "licence", "name", None, "facts", "exact", _plain, "licence identifier", _FACT
+        "licence",
+        "licence",
+        "name",
+        None,
+        "facts",
+        "exact",
+        shown.plain,
+        "licence identifier",
+        _FACT,
     ),
     Metric(
         "open_weights",
@@ -311,7 +278,7 @@ _ROWS = (
         None,
         "facts",
         "exact",
-        _plain,
+        shown.plain,
         "whether weights are published for download",
         _FACT,
     ),
@@ -322,7 +289,7 @@ _ROWS = (
         None,
         "facts",
         "exact",
-        _plain,
+        shown.plain,
         "whether GGUF files of the weights are published by their makers or by llama.cpp's",
         _FACT,
     ),
@@ -333,7 +300,7 @@ _ROWS = (
         "lower",
         "prices",
         "price_ratio",
-        _ratio,
+        shown.ratio,
         "list price per token over that of another hosted model, from all input to all output",
         "discounts, caching and batches; how many tokens either needs for one answer",
     ),
@@ -344,9 +311,31 @@ _ROWS = (
         "higher",
         "prices",
         "exact",
-        _tokens,
+        shown.tokens,
         "longest context that the hosted model is listed with",
         "quality at that length",
+    ),
+    Metric(
+        "listed",
+        "listed as offered",
+        "yes or no",
+        None,
+        "prices",
+        "exact",
+        shown.plain,
+        "whether a price list of that day has the hosted model at that provider",
+        "whether a request is answered; since when",
+    ),
+    Metric(
+        "function_calling",
+        "listed with function calling",
+        "yes or no",
+        None,
+        "prices",
+        "exact",
+        shown.plain,
+        "whether a price list of that day says of the hosted model that it takes tools",
+        "whether its calls are right",
     ),
     Metric(
         "works",
@@ -355,7 +344,7 @@ _ROWS = (
         None,
         "calls",
         "exact",
-        _plain,
+        shown.plain,
         "whether the code ends without an error, in a process of its own, with the versions named",
         "other versions; whether it does what it is for",
     ),
@@ -366,7 +355,7 @@ _ROWS = (
         None,
         "panel",
         "bounds",
-        _share,
+        shown.share,
         "share of the page's reviewers whose own words say ship; a reviewer who says neither "
         "counts as both in the bounds",
         "what the panel voted outside the text",

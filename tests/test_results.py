@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from harness.ask import claims, models
+from harness.ask import claims, models, tasks
 from harness.cli import main
 from harness.judge import judge
 from harness.judge.verdicts import Verdict
@@ -35,7 +35,8 @@ def test_every_run_reads_and_has_the_samples_it_was_written_with() -> None:
 
 def test_verdicts_follow_from_the_records_byte_for_byte() -> None:
     known = models.load(ROOT / "models.yaml")
-    for verdict in judge.judge(RESULTS, claims.load(ROOT / "claims").values(), known):
+    asked = claims.load(ROOT / "claims").values()
+    for verdict in judge.judge(RESULTS, asked, known, tasks.load(ROOT / "tasks")):
         path = RESULTS / "verdicts" / verdict.claim.page / f"{verdict.claim.id}.json"
         assert path.read_bytes() == store.to_json(verdict), f"{path.name}: run harness judge"
 

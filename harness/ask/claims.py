@@ -107,7 +107,7 @@ class Rule(Row):
             raise ValueError(f"{metric.name}: conditions.task is for metrics of a task, and theirs")
         if metric.comes_from in ("speed", "load", "memory", None) and on.quantisation is None:
             raise ValueError(f"{metric.name} needs conditions.quantisation")
-        wanted = {"price_ratio": 2, "offered_context": 1}.get(metric.name, 0)
+        wanted = 0 if metric.comes_from != "prices" else 2 if metric.name == "price_ratio" else 1
         if len(on.services) != wanted:
             raise ValueError(f"{metric.name} takes {wanted} of conditions.services")
         if (metric.comes_from == "calls") != (on.call is not None):

@@ -18,6 +18,9 @@ class Price(Row):
     output: float = Field(gt=0)
     context: int | None = Field(gt=0)
     """Tokens. Null: the source's figure is another version's, or missing."""
+    function_calling: bool | None = None
+    """Whether the source lists the service as taking tools. Null: it does not say, or was not read
+    for that."""
     source: str
     as_of: str = Field(pattern=r"^\d{4}-\d\d-\d\d$")
 

@@ -9,6 +9,7 @@ from typing import Any
 
 from harness.ask.claims import Claim
 from harness.ask.models import Model
+from harness.ask.tasks import Task
 from harness.check import problems, runs
 from harness.check.problems import Problem
 from harness.errors import BadFile, HarnessError
@@ -19,12 +20,17 @@ from harness.run import upgrade
 
 
 class Checker:
-    """Checks the verdicts below `results` against the claims and models of this checkout."""
+    """Checks the verdicts below `results` against claims, models and tasks of this checkout."""
 
     def __init__(
-        self, results: Path, claims: Mapping[str, Claim], models: Mapping[str, Model]
+        self,
+        results: Path,
+        claims: Mapping[str, Claim],
+        models: Mapping[str, Model],
+        tasks: Mapping[str, Task] | None = None,
     ) -> None:
-        self._results, self._claims, self._models = results.resolve(), claims, models
+        self._results, self._claims = results.resolve(), claims
+        self._models, self._tasks = models, tasks
         self._pages: dict[str, dict[str, Verdict]] = {}
         self._runs: dict[Path, list[Problem]] = {}
 
@@ -89,7 +95,7 @@ class Checker:
         """All claims of a page, for they share one 5% (Holm), from every run that is here."""
         if page not in self._pages:
             claims = [one for one in self._claims.values() if one.page == page]
-            again = judge.judge(self._results, claims, self._models)
+            again = judge.judge(self._results, claims, self._models, self._tasks)
             self._pages[page] = {one.claim.id: one for one in again}
         return self._pages[page]
 

@@ -32,7 +32,7 @@ def run(options: argparse.Namespace) -> int:
     checkers: dict[Path, Checker] = {}
     for kind, path, results in (one for name in options.records for one in records.find(name)):
         if results not in checkers:
-            checkers[results] = Checker(results, context.claims, context.models)
+            checkers[results] = Checker(results, context.claims, context.models, context.tasks)
         checker = checkers[results]
         check = {
             "run": checker.run,

@@ -120,7 +120,7 @@ def _here(
         problems = session.run(planned)
     if problems:
         raise MissingError("; ".join(problems))
-    (again,) = judge.judge(session.results, [verdict.claim], context.models)
+    (again,) = judge.judge(session.results, [verdict.claim], context.models, context.tasks)
     mine = [one for one in again.findings if one.machine in (None, session.machine.id)]
     if not mine:
         raise MissingError(f"{verdict.claim.id}: the runs here are incomplete; repeat the command")

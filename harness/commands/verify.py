@@ -95,7 +95,7 @@ def _artifacts(cells: list[Planned]) -> list[Planned]:
 
 def judged(context: Context) -> list[Verdict]:
     """All verdicts from the stored runs, written below results/verdicts."""
-    verdicts = judge.judge(context.results, context.claims.values(), context.models)
+    verdicts = judge.judge(context.results, context.claims.values(), context.models, context.tasks)
     judge.write(context.results, verdicts)
     return verdicts
 

@@ -13,8 +13,10 @@ from pydantic import ValidationError
 from harness import statistics
 from harness.ask.claims import Claim, Rule
 from harness.ask.models import Model
+from harness.ask.tasks import Task
 from harness.errors import BadFile
 from harness.judge import estimates, other_rules
+from harness.judge.effort import told
 from harness.judge.estimates import Reading
 from harness.judge.shelf import Chosen, Shelf, Stored, played, problem
 from harness.judge.verdicts import (
@@ -49,18 +51,28 @@ class Case:
     """Other rules of scoring under which the reading would decide otherwise."""
 
 
-def judge(results: Path, claims: Iterable[Claim], models: Mapping[str, Model]) -> list[Verdict]:
+def judge(
+    results: Path,
+    claims: Iterable[Claim],
+    models: Mapping[str, Model],
+    tasks: Mapping[str, Task] | None = None,
+) -> list[Verdict]:
     """One verdict per claim, in the order of the claims. Raises BadFile for a damaged record."""
-    return judge_from(Shelf(results), claims, models)
+    return judge_from(Shelf(results), claims, models, tasks)
 
 
-def judge_from(shelf: Shelf, claims: Iterable[Claim], models: Mapping[str, Model]) -> list[Verdict]:
+def judge_from(
+    shelf: Shelf,
+    claims: Iterable[Claim],
+    models: Mapping[str, Model],
+    tasks: Mapping[str, Task] | None = None,
+) -> list[Verdict]:
     """The same from runs that were listed before, for who judges page by page."""
     claims = list(claims)
     chosen = [shelf.chosen(claim) for claim in claims]
     cases = iter(_adjusted(_cases(shelf, [one for found in chosen for one in found])))
     return [
-        _verdict(shelf.results, claim, [next(cases) for _ in found], models)
+        _verdict(shelf.results, claim, [next(cases) for _ in found], models, tasks)
         for claim, found in zip(claims, chosen, strict=True)
     ]
 
@@ -119,11 +131,15 @@ def _adjusted(cases: list[Case]) -> list[Case]:
 
 
 def _verdict(
-    results: Path, claim: Claim, cases: list[Case], models: Mapping[str, Model]
+    results: Path,
+    claim: Claim,
+    cases: list[Case],
+    models: Mapping[str, Model],
+    tasks: Mapping[str, Task] | None,
 ) -> Verdict:
     metric = METRICS[claim.rule.metric] if claim.rule else None
     findings = [_finding(results, case) for case in cases]
-    outcome, reason = _together(claim, findings)
+    outcome, reason = _together(claim, findings, told(claim, models, tasks or {}))
     return Verdict(
         claim=claim,
         rule=claim.rule,
@@ -139,12 +155,12 @@ def _verdict(
     )
 
 
-def _together(claim: Claim, findings: list[Finding]) -> tuple[Outcome, str]:
-    """What the machines say together: their word where they agree."""
+def _together(claim: Claim, findings: list[Finding], effort: str) -> tuple[Outcome, str]:
+    """What the machines say together: their word where they agree; what it takes to ask one."""
     if claim.untestable is not None:
         return "not_testable", claim.untestable
     if not findings:
-        return "not_tested", "no machine has run this yet; the command below does"
+        return "not_tested", f"no machine has run this yet; the command below does{effort}"
     outcomes = {finding.outcome for finding in findings}
     if len(outcomes) == 1:
         return findings[0].outcome, findings[0].reason

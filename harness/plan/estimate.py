@@ -1,6 +1,6 @@
 """What a cell will cost: seconds from a probe of the model on this machine, bytes from arithmetic.
 
-Everything here is an estimate and is shown as one; no verdict reads it.
+Everything here is an estimate and is shown as one; no verdict rests on it.
 """
 
 from __future__ import annotations
@@ -24,6 +24,7 @@ SHAPES = (
     Shape(128, 16, 1),
 )
 """From the most telling to the quickest; the plan takes the first that fits the budget."""
+_MEMORY_SHAPE = Shape(prompt_tokens=64, new_tokens=1, repeats=1)
 
 _CHECK_TOKENS = 48  # prompt and answer of the output check
 _BITS = {"Q4_0": 4.5, "Q4_1": 5.0, "Q8_0": 8.5}
@@ -71,6 +72,15 @@ def shape(probe: Probe, prompt_tokens: int | None, new_tokens: int | None = None
         if _speed_seconds(probe, candidate) <= SAMPLE_BUDGET_SECONDS:
             return candidate
     return candidates[-1]
+
+
+def shape_of(cell: Cell, probe: Probe) -> Shape | None:
+    """The shape in which a cell is run; None where it has none."""
+    if cell.workload == "memory":
+        return _MEMORY_SHAPE
+    if cell.workload == "speed":
+        return shape(probe, cell.prompt_tokens, cell.new_tokens)
+    return None
 
 
 def sample_seconds(cell: Cell, probe: Probe, shape: Shape | None, task: Task | None) -> float:

@@ -24,7 +24,6 @@ from harness.run.runtimes import HEADER_READER, RUNTIMES, settings_for
 from harness.run.tasks import kind
 from harness.run.workloads import WORKLOADS
 
-_MEMORY_SHAPE = Shape(prompt_tokens=64, new_tokens=1, repeats=1)
 _TASK_CONTEXT = 4096
 
 
@@ -112,7 +111,7 @@ class Planner:
         dtype = RUNTIMES[str(cell.runtime)].options(0, artifact.quantisation).get("dtype")
         bits = estimate.weight_bits(artifact, dtype)
         probe = self._probes.get(at) or estimate.guess(model, bits)
-        shape = self._shape(cell, probe)
+        shape = estimate.shape_of(cell, probe)
         task = self._tasks.get(cell.task or "")
         context = _context(cell, shape, artifact.context)
         room = min(context, _window(model, artifact))
@@ -167,13 +166,6 @@ class Planner:
         formats = RUNTIMES[cell.runtime].formats
         readable = any(one.format in formats for one in model.artifacts)
         return model, model.artifact(str(cell.quantisation), formats if readable else ())
-
-    def _shape(self, cell: Cell, probe: estimate.Probe) -> Shape | None:
-        if cell.workload == "memory":
-            return _MEMORY_SHAPE
-        if cell.workload == "speed":
-            return estimate.shape(probe, cell.prompt_tokens, cell.new_tokens)
-        return None
 
     def _problem(
         self, cell: Cell, model: Model, artifact: Artifact, memory: int, context: int

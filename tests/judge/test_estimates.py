@@ -398,8 +398,8 @@ def test_no_sample_gives_no_number(metric: Any) -> None:
     }.get(metric.statistic, {})
     more |= {"task": "bfcl_simple_python"} if metric.comes_from is None else {}
     more |= {"page_cache": "cold"} if metric.name == "load_time" else {}
-    services = {"price_ratio": ["one", "two"], "offered_context": ["one"]}.get(metric.name)
-    more |= {"services": services} if services else {}
+    services = ["one", "two"] if metric.name == "price_ratio" else ["one"]
+    more |= {"services": services} if metric.comes_from == "prices" else {}
     more |= {"call": "it"} if metric.comes_from == "calls" else {}
     asked = claim(metric.name, ">=", 1, **more)
     for failed in ([], ["crashed"] * 5):

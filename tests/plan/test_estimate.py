@@ -112,8 +112,12 @@ def test_available_memory_is_bytes_or_unknown() -> None:
 
 
 def test_no_verdict_reads_an_estimate() -> None:
-    """Neither the judge nor what it imports of the plan knows this module."""
-    for path in [*(ROOT / "harness" / "judge").glob("*.py"), ROOT / "harness/plan/cells.py"]:
+    """Neither the judge nor what it imports of the plan knows this module.
+
+    But for the file that tells what a claim nobody has tested would take, and calls it a guess.
+    """
+    judging = set((ROOT / "harness" / "judge").glob("*.py")) - {ROOT / "harness/judge/effort.py"}
+    for path in [*sorted(judging), ROOT / "harness/plan/cells.py"]:
         for node in ast.walk(ast.parse(path.read_text())):
             names = [alias.name for alias in getattr(node, "names", [])]
             module = getattr(node, "module", "") or ""

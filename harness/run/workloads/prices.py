@@ -23,6 +23,8 @@ def measure(request: Request, channel: Channel) -> Iterator[dict[str, Any]]:
             ("input_price", row.input),
             ("output_price", row.output),
             ("offered_context", row.context),
+            ("listed", True),
+            ("function_calling", row.function_calling),
         )
         if value is not None
     ]

