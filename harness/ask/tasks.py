@@ -124,6 +124,19 @@ class VisualQuestions(Row):
     kind: Literal["visual_questions"]
 
 
+class DegradedQuestions(Row):
+    """`without`: answers whose questions are left out, for one that is guessed too often."""
+
+    kind: Literal["degraded_questions"]
+    without: list[str] = []
+
+
+class Documents(Row):
+    """Nothing: the pages and the questions are the kind's own."""
+
+    kind: Literal["documents"]
+
+
 class MultipleChoice(Row):
     """Columns of the data, and how a question is put.
 
@@ -192,6 +205,8 @@ class JsonAnswers(Row):
 Options = Annotated[
     ToolCalls
     | VisualQuestions
+    | DegradedQuestions
+    | Documents
     | MultipleChoice
     | WordProblems
     | Code

@@ -18,6 +18,8 @@ from harness.errors import UnknownName
 
 KINDS = {
     "code": "harness.run.tasks.code",
+    "degraded_questions": "harness.run.tasks.degraded_questions",
+    "documents": "harness.run.tasks.documents",
     "json_answers": "harness.run.tasks.json_answers",
     "made_calls": "harness.run.tasks.made_calls",
     "multiple_choice": "harness.run.tasks.multiple_choice",

@@ -11,6 +11,8 @@ from __future__ import annotations
 
 import json
 import zipfile
+from collections.abc import Iterator
+from itertools import islice
 from pathlib import Path
 
 from harness.ask.tasks import Task
@@ -40,42 +42,46 @@ def items(task: Task, wheel: Path, limit: int | None) -> list[Item]:
     that the data cannot meet.
     """
     number = wheel_data.count(task, limit)
+    return list(islice(questions(task, wheel, task.rows.available), number))
+
+
+def questions(task: Task, wheel: Path, rows: int | None = None) -> Iterator[Item]:
+    """All of the wheel's rows in the task's order, each read when it is reached.
+
+    Raises BadFile as `items` does, and where there are other than so many `rows`.
+    """
     if task.prompt.count(_PLACE) != 1:
         raise BadFile(f"task {task.name}: the prompt must hold {_PLACE} once")
     if set(task.source.members) != _PARTS:
         raise BadFile(f"task {task.name}: members must be {', '.join(sorted(_PARTS))}")
     with wheel_data.opened(task, wheel) as archive:
         try:
-            return _items(task, archive, number)
+            yield from _questions(task, archive, rows)
         except (TypeError, IndexError) as error:
             raise wheel_data.unknown_shape(task, error) from error
 
 
-def _items(task: Task, archive: zipfile.ZipFile, number: int) -> list[Item]:
+def _questions(task: Task, archive: zipfile.ZipFile, wanted: int | None) -> Iterator[Item]:
     members = task.source.members
     answers = [one.strip() for one in archive.read(members["answers"]).decode().splitlines()]
     rows = {
         f"{at:05}": row for at, row in enumerate(json.loads(archive.read(members["questions"])))
     }
-    if len(rows) != task.rows.available:
-        raise BadFile(f"task {task.name}: {len(rows)} rows, not {task.rows.available}")
-    found = []
-    for id_ in task.rows.order(list(rows))[:number]:
+    if wanted not in (None, len(rows)):
+        raise BadFile(f"task {task.name}: {len(rows)} rows, not {wanted}")
+    for id_ in task.rows.order(list(rows)):
         question, answer, picture = rows[id_]
         if answer not in answers:
             raise BadFile(f"task {task.name}: row {id_} has an answer that is not in the list")
         text = task.prompt.replace(_PLACE, question)
         parts = [{"type": "image"}, {"type": "text", "text": text}]
-        found.append(
-            Item(
-                id_,
-                [{"role": "user", "content": parts}],
-                {"answer": answer, "answers": answers},
-                images=(archive.read(f"{members['images']}/{picture}.png"),),
-                group=str(picture),
-            )
+        yield Item(
+            id_,
+            [{"role": "user", "content": parts}],
+            {"answer": answer, "answers": answers},
+            images=(archive.read(f"{members['images']}/{picture}.png"),),
+            group=str(picture),
         )
-    return found
 
 
 def score(item: Item, output: str) -> Score:
