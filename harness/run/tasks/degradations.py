@@ -1,7 +1,9 @@
 """Six ways in which pictures get worse, each at five severities, for any task whose items have one.
 
 Each is a pure function of picture, strength and seed. One seed gives one pattern at all severities:
-a noisier picture has more of the same noise, a more skewed one leans to the same side.
+a noisier picture has more of the same noise, a more skewed one leans to the same side. Over some
+pictures together each severity is farther from the clean ones than the one before (root mean
+square); of one picture alone that need not hold, where the steps of JPEG happen to fit it.
 
 The pixels depend on nothing but Pillow's filters and JPEG codec, and the files hold them as they
 are, so that equal pictures are equal bytes. Not guaranteed: the same pixels from another release of
