@@ -218,8 +218,6 @@ LIBRARIES = {
     "gguf",
     "huggingface_hub",
     "httpx2",
-    "altair",
-    "vl_convert",
     "pyarrow",
 }
 FILES = sorted((ROOT / "harness").rglob("*.py"))

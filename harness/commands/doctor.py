@@ -17,8 +17,6 @@ from harness.run.machine import describe
 from harness.run.noise import read
 from harness.run.runtimes import RUNTIMES
 
-_SITE = ("altair", "vl-convert-python")
-
 
 @dataclass(frozen=True)
 class Check:
@@ -65,7 +63,6 @@ def _packages() -> list[Check]:
         for distribution in entry.distributions
     ]
     wanted += [("model hub", "huggingface_hub", "hub")]
-    wanted += [("charts", distribution, "site") for distribution in _SITE]
     found = []
     for name, distribution, extra in wanted:
         try:

@@ -9,8 +9,9 @@ from markupsafe import Markup
 
 from harness.judge.verdicts import Finding, Point, Verdict
 from harness.metrics import METRICS, Metric
-from harness.publish import charts, words
+from harness.publish import charts, stacks, words
 from harness.publish.charts import Bar, Chart
+from harness.publish.stacks import Part, Stack
 from harness.run.records import Machine
 
 _BY_CONTEXT = {
@@ -28,6 +29,20 @@ _CAUSES = {
     "refused": "failed: the runtime did something else",
 }
 
+_CALLS = {
+    "exact": "supported",
+    "recovered": "supported",
+    "clean_abstention": "supported",
+    "wrong_argument": "inconclusive",
+    "invented_argument": "refuted",
+    "invented_tool": "refuted",
+    "missing_call": "inconclusive",
+    "spurious_call": "inconclusive",
+    "unparseable": "not_tested",
+}
+"""The outcomes of tool calls in the order of their shares: right ones, wrong ones by how far they
+came. The sort gives the colour: right, nearly, invented, unreadable."""
+
 
 @dataclass(frozen=True)
 class Table:
@@ -42,26 +57,53 @@ def table(verdict: Verdict, finding: Finding) -> Table | None:
     """The series of a finding as a table, if there is one."""
     if not finding.series or verdict.rule is None:
         return None
-    metric = METRICS[verdict.rule.metric]
+    metric, series = METRICS[verdict.rule.metric], _ordered(finding.series)
     caption, heads = _captions(metric)
-    cells = [(_label(metric, one), _value(metric, one), _note(one)) for one in finding.series]
-    kept = [0]
-    if any(point.value is not None for point in finding.series):
-        kept.append(1)
-    if any(point.note for point in finding.series):
-        kept.append(2)
-    rows = tuple(tuple(row[at] for at in kept) for row in cells)
+    shares = _shares(metric, series)
+    columns = (
+        [_label(metric, one) for one in series],
+        [_value(metric, one) for one in series],
+        shares,
+        [_note(one) for one in series],
+    )
+    said = (
+        True,
+        any(point.value is not None for point in series),
+        any(shares),
+        any(point.note for point in series),
+    )
+    kept = [at for at, some in enumerate(said) if some]
+    rows = tuple(zip(*(columns[at] for at in kept), strict=True))
     return Table(caption, tuple(heads[at] for at in kept), rows)
 
 
-def _captions(metric: Metric) -> tuple[str, tuple[str, str, str]]:
+def _ordered(series: list[Point]) -> list[Point]:
+    """Outcomes of tool calls in their own order, anything else as it is."""
+    if not _are_calls(series):
+        return series
+    return sorted(series, key=lambda point: list(_CALLS).index(point.label))
+
+
+def _are_calls(series: list[Point]) -> bool:
+    return all(point.label in _CALLS and point.value for point in series)
+
+
+def _shares(metric: Metric, series: list[Point]) -> list[str]:
+    """Of all items, where the steps are outcomes; else empty texts."""
+    total = sum(point.value or 0 for point in series)
+    if metric.comes_from is not None or not total:
+        return [""] * len(series)
+    return [f"{(point.value or 0) / total:.1%}" for point in series]
+
+
+def _captions(metric: Metric) -> tuple[str, tuple[str, str, str, str]]:
     if metric.comes_from is None:
-        return "Items by outcome", ("Outcome", "Items", "Note")
+        return "Items by outcome", ("Outcome", "Items", "Share", "Note")
     if metric.statistic in _BY_CONTEXT:
-        return _BY_CONTEXT[metric.statistic], ("Context", "Own memory", "Result")
+        return _BY_CONTEXT[metric.statistic], ("Context", "Own memory", "", "Result")
     if metric.comes_from == "panel":
-        return "What each reviewer says", ("Reviewer", "Value", "Words")
-    return "Every measurement behind the figure", ("Measurement", "Value", "Note")
+        return "What each reviewer says", ("Reviewer", "Value", "", "Words")
+    return "Every measurement behind the figure", ("Measurement", "Value", "", "Note")
 
 
 def chart(verdict: Verdict, finding: Finding, name: str) -> Markup | None:
@@ -72,9 +114,21 @@ def chart(verdict: Verdict, finding: Finding, name: str) -> Markup | None:
     metric = METRICS[rule.metric]
     if metric.statistic in _BY_CONTEXT:
         return charts.draw(_memory(metric, finding, rule.conditions.memory_limit), name)
+    if metric.comes_from is None and _are_calls(finding.series):
+        return stacks.draw(_calls(metric, finding), name)
     if metric.comes_from is None:
         return charts.draw(_outcomes(metric, finding), name)
     return None
+
+
+def _calls(metric: Metric, finding: Finding) -> Stack:
+    parts = tuple(
+        Part(_label(metric, point), point.value or 0, _CALLS[point.label])
+        for point in _ordered(finding.series)
+    )
+    total = sum(part.count for part in parts)
+    told = ", ".join(f"{part.label} {part.count / total:.1%}" for part in parts)
+    return Stack("Outcomes of tool calls", f"Shares of {total:g} items: {told}.", parts)
 
 
 def _memory(metric: Metric, finding: Finding, limit: int | None) -> Chart:

@@ -34,7 +34,7 @@ def publish(
     """Writes the site of `pages` into `out` and returns its files. See `folder.replace`.
 
     Raises UnknownName, BadFile where a stored record is missing or not what a verdict rests on,
-    MissingError where a chart cannot be drawn, UserError where `out` holds other files.
+    UserError where `out` holds other files.
     """
     _check(pages, verdicts)
     known = {machine.id: machine for machine in machines}

@@ -112,7 +112,7 @@ def page(
     machines: dict[str, Machine],
     repeated: Mapping[str, list[Reproduction]],
 ) -> PageView:
-    """The view of one page and its verdicts. Raises MissingError where a chart cannot be drawn."""
+    """The view of one page and its verdicts."""
     marked = marks.mark(found, [verdict.claim for verdict in verdicts])
     views = [
         claim(one, machines, repeated[one.claim.id], one.claim.id not in marked.unplaced)

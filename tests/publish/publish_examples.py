@@ -310,11 +310,11 @@ def disagreeing(results: Path) -> Verdict:
 
 def tools(results: Path) -> Verdict:
     series = [
-        Point(label="correct", value=121, note=""),
-        Point(label="wrong_value", value=48, note=""),
+        Point(label="exact", value=121, note=""),
+        Point(label="wrong_argument", value=48, note=""),
         Point(label="invented_argument", value=19, note=""),
-        Point(label="no_call", value=9, note="answered in prose"),
-        Point(label="unparsable", value=3, note=""),
+        Point(label="missing_call", value=9, note="answered in prose"),
+        Point(label="unparseable", value=3, note=""),
     ]
     found = finding(
         results,

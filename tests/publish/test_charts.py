@@ -2,14 +2,16 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from dataclasses import replace
+from pathlib import Path
 from xml.etree import ElementTree
 
 import publish_examples as examples
-import pytest
 
-from harness.errors import MissingError
-from harness.publish import figures
-from harness.publish.charts import Bar, Chart, _embed, draw
+from harness.publish import figures, stacks
+from harness.publish.charts import Bar, Chart, draw
+from harness.publish.stacks import Part, Stack
+from harness.run.tasks import tool_calls, tool_chains
 
 HOSTILE = '<script>alert(1)</script>"><img onerror=x>{{7*7}}\x00\x1b'
 CHART = Chart(
@@ -42,47 +44,64 @@ def test_only_shapes_and_text_in_colours_of_the_page() -> None:
     svg = draw(CHART, "c")
     root = ElementTree.fromstring(svg)
     tags = {element.tag for element in root.iter()}
-    assert tags == {"svg", "title", "desc", "g", "path", "line", "text"}
+    assert tags == {"svg", "title", "desc", "rect", "line", "text"}
     assert not any(word in svg for word in ("style=", "fill=", "stroke=", "font-family", "http"))
 
 
 def test_bars_end_where_their_values_are() -> None:
     root = ElementTree.fromstring(draw(CHART, "c"))
-    lengths = [
-        e.get("d", "").split("h")[1].split("v")[0] for e in root.iter() if e.get("class") == "bar"
+    lengths = [float(e.get("width", "")) for e in root.iter() if e.get("class") == "bar"]
+    assert lengths == [round(320 * 2 / 4.08, 2)], "none for what has no length"
+    (span,) = [e for e in root.iter("line") if e.get("class") == "ink"]
+    assert [float(span.get(end, "")) for end in ("x1", "x2")] == [
+        round(320 * end / 4.08, 2) for end in (1.5, 2.5)
     ]
-    assert [round(float(length)) for length in lengths] == [round(320 * 2 / 4.08), 0]
     texts = [element.text for element in root.iter("text")]
-    assert texts == ["2,048", "4,096", "2 GiB", "did not fit", "cap 4 GiB"]
+    assert texts == ["2,048", "2 GiB", "4,096", "did not fit", "cap 4 GiB"]
+
+
+STACK = Stack("Calls", "What they were.", (Part("exact", 150, "supported"), Part("rest", 50, "x")))
+
+
+def test_shares_fill_the_bar_and_are_told_apart_by_number() -> None:
+    root = ElementTree.fromstring(stacks.draw(STACK, "c"))
+    bar = [e for e in root.iter("rect") if e.get("y") == "0"]
+    assert [float(e.get("x", "")) for e in bar] == [0, 240]
+    assert [float(e.get("width", "")) + 2 for e in bar] == [240, 80]
+    texts = [e.text for e in root.iter("text")]
+    assert texts == ["1", "2", "1 exact", "150, 75.0%", "2 rest", "50, 25.0%"]
+
+
+def test_a_share_too_small_for_its_number_is_in_the_legend() -> None:
+    parts = (*STACK.parts, Part("rare", 1, "x"))
+    root = ElementTree.fromstring(stacks.draw(replace(STACK, parts=parts), "c"))
+    texts = [e.text for e in root.iter("text")]
+    assert "3" not in texts and "3 rare" in texts
+
+
+def test_every_outcome_of_a_tool_call_has_its_place() -> None:
+    assert set(figures._CALLS) == set(tool_calls.OUTCOMES) | set(tool_chains.OUTCOMES)
+
+
+def test_tool_calls_are_shares_with_a_table_that_says_the_same(tmp_path: Path) -> None:
+    verdict = examples.tools(tmp_path)
+    svg = figures.chart(verdict, verdict.findings[0], "c") or ""
+    assert "Shares of 200 items: exact 60.5%, wrong argument 24.0%," in svg
+    table = figures.table(verdict, verdict.findings[0])
+    assert table and table.heads == ("Outcome", "Items", "Share", "Note")
+    assert table.rows[0] == ("exact", "121", "60.5%", "")
+    assert [row[0] for row in table.rows][1:] == [
+        *("wrong argument", "invented argument", "missing call", "unparseable")
+    ]
 
 
 def test_hostile_labels_are_text() -> None:
     chart = Chart(HOSTILE, HOSTILE, (Bar(HOSTILE, 1.0, HOSTILE),), (1.0, HOSTILE))
     svg = draw(chart, "c")
     assert {element.tag for element in ElementTree.fromstring(svg).iter()} <= {
-        *("svg", "title", "desc", "g", "path", "line", "text"),
+        *("svg", "title", "desc", "rect", "line", "text"),
     }
     assert "<script" not in svg and "<img" not in svg
-
-
-def test_of_a_foreign_drawing_only_shapes_are_kept() -> None:
-    foreign = (
-        '<svg xmlns="http://www.w3.org/2000/svg"><script fill="#000001">x()</script>'
-        '<a fill="#000001"><path fill="#000002" d="M0,0" onclick="x()" style="y"/></a>'
-        '<path fill="#000002" d="M1,1" onclick="x()" style="y"/></svg>'
-    )
-    assert '</desc><path class="bar" d="M1,1"></path></svg>' in _embed(foreign, CHART, "c")
-
-
-def test_without_altair_it_says_the_command(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(sys.modules, "vl_convert", None)
-    with pytest.raises(MissingError, match=r"pip install 'claimbench\[site\]'"):
-        draw(CHART, "c")
-
-
-def test_altair_is_not_loaded_before_a_chart_is_drawn() -> None:
-    script = "import harness.publish.site, sys; sys.exit('altair' in sys.modules)"
-    subprocess.run([sys.executable, "-c", script], check=True)
 
 
 def test_contexts_that_did_not_fit_say_so_in_table_and_chart(tmp_path) -> None:

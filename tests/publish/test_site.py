@@ -20,7 +20,7 @@ from harness.publish.site import publish
 from harness.run.records import Gate
 
 HOSTILE = "</style></title><script>alert(1)</script>\"><img src=x onerror=alert(1)>{{7*7}}'\x07"
-VOID = {"meta", "link", "br", "img", "path", "circle", "use"}
+VOID = {"meta", "link", "br", "img", "path", "circle", "use", "rect", "line"}
 
 
 class Reader(HTMLParser):
@@ -392,4 +392,5 @@ def test_contrast_is_enough_in_light_and_dark() -> None:
         assert contrast(colours["limit"], colours["track"]) >= 3
         for outcome in ("supported", "refuted", "inconclusive", "not_tested", "not_testable"):
             assert contrast(colours[outcome], colours[f"{outcome}-ground"]) >= 4.5, outcome
+            assert contrast(colours[outcome], colours["card"]) >= 4.5, "numbers on shares"
         assert contrast(colours["ink"], colours["inconclusive-ground"]) >= 7
