@@ -196,6 +196,14 @@ class ToolChains(Row):
     parser: str
 
 
+class MultiTurn(Row):
+    """How the tools are shown, and what reads calls out of an answer."""
+
+    kind: Literal["multi_turn"]
+    tools: Literal["prompt", "template"]
+    parser: str
+
+
 class JsonAnswers(Row):
     """Nothing: the schema is in the prompt."""
 
@@ -212,6 +220,7 @@ Options = Annotated[
     | Code
     | MadeCalls
     | ToolChains
+    | MultiTurn
     | JsonAnswers,
     Field(discriminator="kind"),
 ]
@@ -234,6 +243,7 @@ class Task(Row):
     prompt: str = Field(min_length=1)
     prompt_source: str
     max_new_tokens: NonNegativeInt
+    context: PositiveInt | None = None
     options: Options
     citation: str
 

@@ -113,7 +113,7 @@ class Planner:
         probe = self._probes.get(at) or estimate.guess(model, bits)
         shape = estimate.shape_of(cell, probe)
         task = self._tasks.get(cell.task or "")
-        context = _context(cell, shape, artifact.context)
+        context = _context(cell, task, shape, artifact.context)
         room = min(context, _window(model, artifact))
         settings = settings_for(
             str(cell.runtime), str(cell.device), self._cores, room, artifact.quantisation
@@ -240,13 +240,13 @@ def _versions(found: Iterable[Call]) -> dict[str, str | None]:
     return versions
 
 
-def _context(cell: Cell, shape: Shape | None, fixed: int | None) -> int:
+def _context(cell: Cell, task: Task | None, shape: Shape | None, fixed: int | None) -> int:
     """What is asked for: the rule's length, or room for what is run, in steps of 256.
 
     Graphs that are made for so many tokens have no other length.
     """
-    if cell.context or cell.task:
-        return cell.context or _TASK_CONTEXT
+    if cell.context or task:
+        return cell.context or (task and task.context) or _TASK_CONTEXT
     tokens = shape.prompt_tokens + shape.new_tokens if shape else 0
     if fixed:
         return max(fixed, tokens)

@@ -25,16 +25,20 @@ from harness.errors import MissingError
 
 SECONDS = 10
 _GRACE, _MEMORY, _FILES = 5, 1 << 30, 64 << 20
-_WORDS = 300
+_WORDS, _SAID = 300, 1 << 20
 _BOX = Path(__file__).with_name("sandbox_box.py")
 
 
 @dataclass(frozen=True)
 class Ended:
-    """`passed`: the program came to its end by itself. `reason`: why not, in its last words."""
+    """`passed`: the program came to its end by itself. `reason`: why not, in its last words.
+
+    `said`: the last MiB of what a program that passed has printed.
+    """
 
     passed: bool
     reason: str
+    said: str = ""
 
 
 @cache
@@ -75,12 +79,14 @@ def _run(program: str) -> Ended:
             process.communicate()
         if process.returncode in (-signal.SIGKILL, signal.SIGKILL, signal.SIGXCPU):
             return Ended(False, f"ended after {SECONDS} seconds, or by the system")
-        passed = process.returncode == 0 and _end(said).endswith(word)
-        return Ended(passed, "" if passed else _last_line(_end(complaint), process.returncode))
+        output = _end(said, _SAID)
+        if process.returncode == 0 and output.endswith(word):
+            return Ended(True, "", output.removesuffix(word))
+        return Ended(False, _last_line(_end(complaint, _WORDS), process.returncode))
 
 
-def _end(file: IO[bytes]) -> str:
-    file.seek(max(0, file.seek(0, os.SEEK_END) - _WORDS))
+def _end(file: IO[bytes], most: int) -> str:
+    file.seek(max(0, file.seek(0, os.SEEK_END) - most))
     return file.read().decode("utf-8", "replace")
 
 

@@ -200,6 +200,17 @@ def test_the_context_has_room_for_what_is_run(planner: Planner) -> None:
     assert short.settings is not None and short.settings.context == 2048
 
 
+@pytest.mark.parametrize(("task", "room"), [("gsm8k", 4096), ("bfcl_multi_turn_base", 8192)])
+def test_a_task_says_where_it_needs_more_room_than_others(
+    planner: Planner, task: str, room: int
+) -> None:
+    asked = cell(workload=None, task=task)
+    found = planner.planned(asked, 3)
+    assert found.settings is not None and found.settings.context == room
+    told = planner.planned(asked.model_copy(update={"context": 1024}), 3)
+    assert told.settings is not None and told.settings.context == 1024
+
+
 class TestKey:
     """The key changes with all that could change a result, and with nothing else."""
 

@@ -16,7 +16,7 @@ from harness.run.chat_template import render
 from harness.run.manager import Worker
 from harness.run.protocol import Settings
 from harness.run.records import Applied, MemoryData
-from harness.run.runtimes import ArtifactRefused, fixed_prompt
+from harness.run.runtimes import ArtifactRefused, NoRoom, fixed_prompt
 from harness.run.runtimes.llamacpp import LlamaCpp
 from harness.run.values import context_growth
 
@@ -164,8 +164,11 @@ def test_the_header_gives_facts(loaded: LlamaCpp) -> None:
 
 
 def test_a_prompt_longer_than_the_context_is_refused(loaded: LlamaCpp) -> None:
-    with pytest.raises(ArtifactRefused, match="llama_decode answered"):
-        loaded.evaluate(fixed_prompt(400, loaded.vocabulary()), 2, stop_at_end=False)
+    room = loaded.applied()["settings"]["context"]
+    with pytest.raises(NoRoom, match=f"{room + 1} tokens; the context has {room}"):
+        loaded.evaluate(fixed_prompt(room + 1, loaded.vocabulary()), 2, stop_at_end=False)
+    with pytest.raises(NoRoom, match=f"no room in the context of {room}"):
+        loaded.evaluate(fixed_prompt(room - 1, loaded.vocabulary()), 9, stop_at_end=False)
     assert loaded.evaluate([1, 2, 3], 2, stop_at_end=False).evaluated_tokens == 3
 
 

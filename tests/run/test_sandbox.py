@@ -148,6 +148,12 @@ def test_a_user_without_rights_has_it_too() -> None:
     assert json.loads(done.stdout) == [True, *[False] * len(programs)]
 
 
+def test_what_a_program_says_comes_out_if_it_passes() -> None:
+    assert sandbox.run("print('a'); print('b', end='')").said == "a\nb"
+    assert sandbox.run("print('a' * (2 << 20), end='')").said == "a" * ((1 << 20) - 32)
+    assert sandbox.run("print('a')\nraise SystemExit").said == ""
+
+
 def test_without_a_sandbox_nothing_runs(monkeypatch: pytest.MonkeyPatch) -> None:
     sandbox.check.cache_clear()
     monkeypatch.setattr(sandbox, "_run", lambda _: sandbox.Ended(False, "no namespaces"))

@@ -217,6 +217,10 @@ class ArtifactRefused(Exception):
     """The runtime can't use the artifact; the message is the runtime's own."""
 
 
+class NoRoom(ArtifactRefused):
+    """A prompt and its answer take more tokens than the context has."""
+
+
 def stopped(ended: bool, cut: bool) -> str:
     """What ended an answer: the model itself goes before whoever listens, both before the limit."""
     return "end" if ended else "stop" if cut else "length"

@@ -25,6 +25,7 @@ from harness.run.runtimes import (
     Answer,
     ArtifactRefused,
     Likelihoods,
+    NoRoom,
     Prompt,
     Seen,
     Stop,
@@ -42,6 +43,7 @@ _MIB = 1 << 20
 Logits = np.ndarray[tuple[int], np.dtype[np.float32]]
 _F16 = 1  # GGML_TYPE_F16
 _DEBUG = 1  # GGML_LOG_LEVEL_DEBUG
+_NO_ROOM = 1  # what llama_decode answers where the KV cache is full
 
 
 class LlamaCpp:
@@ -105,8 +107,8 @@ class LlamaCpp:
     def evaluate(
         self, prompt: Prompt, new_tokens: int, *, stop_at_end: bool, top: int = 0, stop: Stop = None
     ) -> Answer:
-        self._forget()
         ids, images = (prompt.ids, prompt.images) if isinstance(prompt, Seen) else (prompt, None)
+        self._clear(len(ids))
         batches, next_token = text_batches(ids, self._batch), (api.llama_token * 1)()
         step = api.llama_batch_get_one(next_token, 1)  # for all: making one takes microseconds
         context, clock, is_end = self._context, time.perf_counter, api.llama_vocab_is_eog
@@ -164,7 +166,9 @@ class LlamaCpp:
             raise ArtifactRefused(f"{NO_VISION}: no mmproj file")
         return self._vision
 
-    def _forget(self) -> None:
+    def _clear(self, needed: int) -> None:
+        if needed > self._settings.context:
+            raise NoRoom(f"{needed} tokens; the context has {self._settings.context}")
         if self._scorer:
             self._scorer.forget()
         api.llama_memory_clear(self._memory, True)
@@ -173,6 +177,8 @@ class LlamaCpp:
         api.llama_perf_context_reset(self._context)
 
     def _went_well(self, status: int, logits: Logits) -> None:
+        if status == _NO_ROOM:
+            raise NoRoom(f"no room in the context of {self._settings.context} tokens")
         if status:
             raise ArtifactRefused(f"llama_decode answered {status}: {last_words(self._log)}")
         if logits.ctypes.data != self._logits().ctypes.data:

@@ -31,6 +31,7 @@ from harness.run.runtimes import (
     Answer,
     ArtifactRefused,
     Likelihoods,
+    NoRoom,
     Prompt,
     Seen,
     Stop,
@@ -129,7 +130,7 @@ class Onnx:
         sight = self._sight(prompt) if isinstance(prompt, Seen) else None
         before, last = len(ids), len(ids) + new_tokens - 1
         if last > self._settings.context:
-            raise ArtifactRefused(f"{last} tokens; the context has {self._settings.context}")
+            raise NoRoom(f"{last} tokens; the context has {self._settings.context}")
         self._cache.clear()
         self._held = []
         sessions = replace(self._sessions, embedder=sight or self._sessions.embedder)

@@ -42,6 +42,7 @@ from harness.run.runtimes import (
     Answer,
     ArtifactRefused,
     Likelihoods,
+    NoRoom,
     Prompt,
     Seen,
     Stop,
@@ -169,7 +170,7 @@ class Transformers:
     ) -> Answer:
         given = prompt.ids if isinstance(prompt, Seen) else prompt
         if len(given) > self._settings.context:
-            raise ArtifactRefused(f"{len(given)} tokens in a context of {self._settings.context}")
+            raise NoRoom(f"{len(given)} tokens in a context of {self._settings.context}")
         self._cache, self._held = (cache := self._new_cache()), []
         ids = torch.tensor([given], dtype=torch.long, device=self._model.device)
         ends = self._ends if stop_at_end else frozenset()

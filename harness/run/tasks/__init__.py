@@ -22,6 +22,7 @@ KINDS = {
     "documents": "harness.run.tasks.documents",
     "json_answers": "harness.run.tasks.json_answers",
     "made_calls": "harness.run.tasks.made_calls",
+    "multi_turn": "harness.run.tasks.multi_turn",
     "multiple_choice": "harness.run.tasks.multiple_choice",
     "tool_calls": "harness.run.tasks.tool_calls",
     "tool_chains": "harness.run.tasks.tool_chains",

@@ -13,6 +13,12 @@ _JSON_TYPES = {"dict": "object", "float": "number", "tuple": "array", "any": "st
 _SPOKEN = {"java": "Java", "javascript": "JavaScript"}
 
 
+def lines(data: bytes) -> list[Any]:
+    """The JSON of each line of a file."""
+    # Not splitlines: that also splits at characters which JSON allows inside a string.
+    return [json.loads(line) for line in data.decode().split("\n") if line.strip()]
+
+
 def tools(functions: list[Node], language: str) -> list[Node]:
     """The functions as tools, with types that JSON has.
 

@@ -123,18 +123,13 @@ def _read(task: Task, wheel: Path) -> dict[str, list[Any]]:
     if parts.keys() != wanted:
         raise BadFile(f"task {task.name}: members must be {' and '.join(sorted(wanted))}")
     with wheel_data.opened(task, wheel) as archive:
-        return {part: _rows(archive.read(member)) for part, member in parts.items()}
+        return {part: bfcl_rows.lines(archive.read(member)) for part, member in parts.items()}
 
 
 def _options(task: Task) -> ToolCalls:
     if not isinstance(task.options, ToolCalls):
         raise TypeError(f"task {task.name} is of the kind {task.options.kind}")
     return task.options
-
-
-def _rows(data: bytes) -> list[Any]:
-    # Not splitlines: that also splits at characters which JSON allows inside a string.
-    return [json.loads(line) for line in data.decode().split("\n") if line.strip()]
 
 
 def _item(task: Task, row: dict[str, Any], expected: list[dict[str, Any]] | None) -> Item:

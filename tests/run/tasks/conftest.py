@@ -15,7 +15,7 @@ from harness.ask import tasks
 from harness.ask.tasks import Task
 from harness.errors import MissingError
 from harness.prepare import pypi
-from harness.run.tasks import Item, tool_calls
+from harness.run.tasks import Item, bfcl_objects, tool_calls
 
 ROOT = Path(__file__).parents[3]
 Checker = Callable[[Item, list[dict[str, Any]]], bool]
@@ -27,8 +27,14 @@ STAND_INS = {
     ),
 }
 CONVERTERS = "bfcl_eval/eval_checker/ast_eval/type_convertor"
+MULTI_TURN = "bfcl_eval/eval_checker/multi_turn_eval"
 REAL = [
     CHECKER,
+    f"{MULTI_TURN}/multi_turn_checker.py",
+    f"{MULTI_TURN}/multi_turn_utils.py",
+    f"{MULTI_TURN}/func_source_code/long_context.py",
+    *(f"{MULTI_TURN}/func_source_code/{name}.py" for name in bfcl_objects.MODULES.values()),
+    "bfcl_eval/constants/executable_backend_config.py",
     "bfcl_eval/constants/enums.py",
     "bfcl_eval/constants/type_mappings.py",
     f"{CONVERTERS}/java_type_converter.py",
@@ -62,8 +68,8 @@ def items(task: Task, wheel: Path) -> list[Item]:
 
 
 @pytest.fixture(scope="session")
-def reference(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Checker]:
-    """Whether BFCL's checker calls the calls of a model valid."""
+def package(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """What BFCL's checkers need of bfcl_eval, to be imported."""
     folder = tmp_path_factory.mktemp("bfcl")
     with zipfile.ZipFile(wheel) as archive:
         texts = STAND_INS | {name: archive.read(name).decode() for name in REAL}
@@ -72,22 +78,28 @@ def reference(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator
         (folder / name).write_text(text, encoding="utf-8")
     with pytest.MonkeyPatch.context() as patch:
         patch.syspath_prepend(folder)
-        checker = importlib.import_module(CHECKER.removesuffix(".py").replace("/", "."))
-        languages = importlib.import_module("bfcl_eval.constants.enums").Language
-
-        def valid(item: Item, calls: list[dict[str, Any]]) -> bool:
-            functions, expected = item.payload["functions"], item.payload["expected"]
-            output = [{call["name"]: call["arguments"]} for call in calls]
-            language = languages(item.payload.get("language", "python"))
-            category = "parallel" if len(expected) > 1 else "multiple"
-            result = checker.ast_checker(functions, output, expected, language, category, "model")
-            return bool(result["valid"])
-
-        converters = importlib.import_module(CONVERTERS.replace("/", "."))
-        valid.converters = {  # type: ignore[attr-defined]
-            "java": converters.java_type_converter.java_type_converter,
-            "javascript": converters.js_type_converter.js_type_converter,
-        }
-        yield valid
+        yield
     for name in [name for name in sys.modules if name.split(".")[0] == "bfcl_eval"]:
         del sys.modules[name]
+
+
+@pytest.fixture(scope="session")
+def reference(package: None) -> Checker:
+    """Whether BFCL's checker calls the calls of a model valid."""
+    checker = importlib.import_module(CHECKER.removesuffix(".py").replace("/", "."))
+    languages = importlib.import_module("bfcl_eval.constants.enums").Language
+
+    def valid(item: Item, calls: list[dict[str, Any]]) -> bool:
+        functions, expected = item.payload["functions"], item.payload["expected"]
+        output = [{call["name"]: call["arguments"]} for call in calls]
+        language = languages(item.payload.get("language", "python"))
+        category = "parallel" if len(expected) > 1 else "multiple"
+        result = checker.ast_checker(functions, output, expected, language, category, "model")
+        return bool(result["valid"])
+
+    converters = importlib.import_module(CONVERTERS.replace("/", "."))
+    valid.converters = {  # type: ignore[attr-defined]
+        "java": converters.java_type_converter.java_type_converter,
+        "javascript": converters.js_type_converter.js_type_converter,
+    }
+    return valid

@@ -22,7 +22,7 @@ from harness.run.tasks import Item, bfcl_languages, tool_calls
 
 ROOT = Path(__file__).parents[3]
 CATEGORIES = {
-    name: task for name, task in tasks.load(ROOT / "tasks").items() if name.startswith("bfcl_")
+    name: task for name, task in tasks.load(ROOT / "tasks").items() if task.kind == "tool_calls"
 }
 ANSWERED = [
     name
