@@ -69,7 +69,7 @@ def possible() -> None:
 
 def test_an_honest_program_passes() -> None:
     program = "import math, re, typing\nassert math.gcd(12, 18) == 6\nprint('words')"
-    assert sandbox.run(program) == sandbox.Ended(True, "")
+    assert sandbox.run(program) == sandbox.Ended(True, "", "words\n")
 
 
 @pytest.mark.parametrize("name", HOSTILE)
