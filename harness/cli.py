@@ -21,6 +21,7 @@ COMMANDS = {
     "check": "whether stored records hold together",
     "reproduce": "repeat a verdict's evidence here and compare",
     "publish": "verdicts to pages with their evidence",
+    "attach": "evidence into a comparison page of somebody else's",
     "compare": "two runs, paired where possible",
     "claims": "list the claims and their rules",
     "models": "list the models and which artifacts are here",

@@ -18,6 +18,7 @@ from harness.judge import reproductions
 from harness.judge.reproductions import Reproduction
 from harness.judge.verdicts import Evidence, Verdict, parse
 from harness.publish import exports, folder, template, view, words
+from harness.publish.attach.fragments import Fragments
 from harness.run import store
 from harness.run.records import Machine
 
@@ -53,6 +54,7 @@ def publish(
     files["index.html"] = template.render(templates, "index.html", pages=views, machines=machines)
     files["index.json"] = _index(verdicts, known)
     files |= exports.files(verdicts)
+    files |= Fragments((claim for shown in views for claim in shown.claims), "../").files()
     return folder.replace(out, files)
 
 
