@@ -149,6 +149,7 @@ def claim(
     machines: dict[str, Machine],
     repeated: list[Reproduction],
     placed: bool = True,
+    charts: bool = True,
 ) -> ClaimView:
     """The view of one verdict. `placed`: the quote was found in the page's text."""
     found, rule, subject = verdict.claim, verdict.rule, verdict.subject
@@ -169,7 +170,7 @@ def claim(
         definition=verdict.metric_definition,
         misses=verdict.misses,
         findings=[
-            _finding(verdict, one, metric, machines, f"chart-{found.id}-{at}")
+            _finding(verdict, one, metric, machines, f"chart-{found.id}-{at}" if charts else None)
             for at, one in enumerate(verdict.findings, 1)
         ]
         if metric
@@ -184,7 +185,7 @@ def claim(
 
 
 def _finding(
-    verdict: Verdict, found: Finding, metric: Metric, machines: dict[str, Machine], name: str
+    verdict: Verdict, found: Finding, metric: Metric, machines: dict[str, Machine], name: str | None
 ) -> FindingView:
     figure, spread = words.figure(metric, found)
     p_value = None if found.p_value is None else f"{found.p_value:.3g}"
@@ -203,7 +204,7 @@ def _finding(
         other_gates=[gate for gate in found.gates if gate.passed is not False],
         warnings=found.warnings,
         table=figures.table(verdict, found),
-        chart=figures.chart(verdict, found, name),
+        chart=figures.chart(verdict, found, name) if name else None,
         evidence=[
             EvidenceFile(one.path, f"records/{one.path}", one.sha256) for one in found.evidence
         ],

@@ -73,7 +73,7 @@ def put(tmp_path: Path, verdicts: list[Verdict], page: Page | None = None) -> Pa
 
 def test_the_layout(site: Path) -> None:
     found = files(site)
-    pages = {name for name in found if name.endswith(".html")}
+    pages = {name for name in found if name.endswith(".html") and "/" not in name}
     assert pages == {"index.html", "900.html", "smoke.html"}
     rows = json.loads(found["index.json"])
     assert {row["path"] for row in rows} == {name for name in found if name.startswith("verdicts/")}
@@ -87,6 +87,16 @@ def test_the_layout(site: Path) -> None:
         "path": "verdicts/quill-speed.json",
     }
     assert next(row for row in rows if row["claim"] == "phone-ram")["estimate"] is None
+
+
+def test_each_claim_has_a_fragment_whose_links_lead_somewhere(site: Path) -> None:
+    claims = {row["claim"] for row in json.loads((site / "index.json").read_bytes())}
+    assert {path.stem for path in (site / "fragments").glob("*.html")} == claims
+    for path in (site / "fragments").glob("*.html"):
+        links = [a["href"] or "" for tag, a in read(path).elements if tag == "a"]
+        assert len(links) == 2
+        assert all((path.parent / link.partition("#")[0]).is_file() for link in links)
+    assert ".claimbench-block" in (site / "fragments" / "claimbench.css").read_text()
 
 
 def test_stored_verdicts_and_records_are_copied_byte_for_byte(site: Path) -> None:

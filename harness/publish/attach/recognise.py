@@ -143,10 +143,10 @@ def _one_apart(here: list[str], quoted: list[str]) -> tuple[str, str] | None:
     if at is None:
         return None
     rest = wanted[at + 1 :]
-    if found[at + 1 : at + 1 + len(rest)] == rest:
-        return here[at], quoted[at]
     if found[at + 1 : at + 2 + len(rest)] == wanted[at:]:
         return here[at], ""
+    if found[at + 1 : at + 1 + len(rest)] == rest:
+        return here[at], quoted[at]
     if rest and found[at : at + len(rest)] == rest:
         return "", quoted[at]
     return None

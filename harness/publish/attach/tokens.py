@@ -10,9 +10,9 @@ from __future__ import annotations
 
 import html
 import re
-from collections.abc import Iterator
-from dataclasses import dataclass, field
-from typing import Literal
+from collections.abc import Iterator, Mapping
+from types import MappingProxyType
+from typing import Literal, NamedTuple
 
 _OPENING = re.compile(r"<(?:(/?)([a-zA-Z][^\s/>]*)|(!--)|[!?/])")
 _ATTRIBUTE = re.compile(
@@ -25,8 +25,7 @@ _RAW = {"iframe", "noembed", "noframes", "noscript", "script", "style", "textare
 _FOREIGN = {"svg", "math"}
 
 
-@dataclass(frozen=True)
-class Token:
+class Token(NamedTuple):
     """`name` is a tag's name or a comment's words. `whole` is false where the file ends inside.
 
     `closed`: the tag ends in `/>`, which counts in SVG and MathML alone.
@@ -36,7 +35,7 @@ class Token:
     start: int
     end: int
     name: str = ""
-    attributes: dict[str, str] = field(default_factory=dict)
+    attributes: Mapping[str, str] = MappingProxyType({})
     whole: bool = True
     closed: bool = False
 
