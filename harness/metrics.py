@@ -12,7 +12,7 @@ from typing import Literal
 from harness import shown
 
 Statistic = Literal[
-    "log_t", "paired", "wilson", "slope", "bracket", "exact", "bounds", "price_ratio"
+    "log_t", "paired", "wilson", "lead", "slope", "bracket", "exact", "bounds", "price_ratio"
 ]
 """How `harness.judge` turns samples into an estimate with an interval; see judge/estimates.py."""
 
@@ -236,6 +236,18 @@ _ROWS = (
         "(the likeliest option is the data set's, the number found in the answer is, every test of "
         "the program passes), 0 where it is wrong, and between where the rule has parts (ANLS, VQA "
         "accuracy)",
+        "other prompts, examples and rules for the same data: the task's file says which",
+    ),
+    Metric(
+        "accuracy_lead",
+        "share of items right, less that of the other",
+        "share",
+        "higher",
+        None,
+        "lead",
+        shown.points,
+        "what the answers are worth in the mean, less what those of the other model or "
+        "quantisation are, over the items that both answered, pair by pair",
         "other prompts, examples and rules for the same data: the task's file says which",
     ),
     Metric(

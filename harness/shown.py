@@ -44,6 +44,11 @@ def share(value: Value) -> str:
     return f"{float(value) * 100:.1f}%"
 
 
+def points(value: Value) -> str:
+    """A difference of two shares, in points of a hundred."""
+    return f"{float(value) * 100:+.1f} points"
+
+
 def ratio(value: Value) -> str:
     """How many times."""
     return f"{float(value):.3f} times"

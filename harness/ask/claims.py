@@ -67,6 +67,8 @@ class Conditions(Row):
     """Rows of prices.yaml: the one meant, and the one it is compared with."""
     call: str | None = None
     """A row of calls.yaml."""
+    facets: dict[str, str] = {}
+    """Of the items that are asked, only those count which were asked under these."""
 
 
 class Rule(Row):
@@ -112,8 +114,10 @@ class Rule(Row):
             raise ValueError(f"{metric.name} takes {wanted} of conditions.services")
         if (metric.comes_from == "calls") != (on.call is not None):
             raise ValueError("conditions.call is for metrics of a call, and theirs")
-        if (metric.statistic == "paired") != (on.against is not None):
+        if (metric.statistic in ("paired", "lead")) != (on.against is not None):
             raise ValueError("conditions.against is for metrics on a pair, and theirs")
+        if metric.statistic == "lead" and self.op == "same":
+            raise ValueError(f"{metric.name} is a difference: bound it with '>=' or '<='")
         if metric.statistic == "bracket" and on.memory_limit is None:
             raise ValueError(f"{metric.name} needs conditions.memory_limit")
         if metric.statistic == "slope" and len(on.contexts) < 2:

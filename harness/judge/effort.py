@@ -33,7 +33,7 @@ def told(claim: Claim, models: Mapping[str, Model], tasks: Mapping[str, Task]) -
     known = [size for size in fetched.values() if size is not None]
     size = f"{sum(known) / 1e9:.1f} GB" if sum(known) else "nothing"
     if len(known) < len(fetched):
-        size += " and what only the hub knows the size of" if known else " of unknown size"
+        size += " and data of a size that only the hub knows" if known else " of unknown size"
     return f", fetches {size} and takes some {_time(seconds)} on two slow laptop cores (a guess)"
 
 

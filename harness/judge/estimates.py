@@ -13,6 +13,7 @@ from statistics import fmean
 
 from harness import statistics
 from harness.ask.claims import Claim, Rule
+from harness.judge import paired
 from harness.judge.verdicts import Interval, Outcome, Point, Value
 from harness.metrics import METRICS
 from harness.plan.cells import Cell
@@ -102,13 +103,16 @@ def _p(rule: Rule, tails: statistics.Tails | None, holds: bool | None) -> float 
 
 
 def _wilson(claim: Claim, rule: Rule, cells: Cells) -> Reading:
-    items = items_of(cells[0][1])
+    items = items_of(rule, cells[0][1])
     hit = _HITS.get(rule.metric)
     return of_share(rule, items, [float(hit(item)) if hit else item.value for item in items])
 
 
-def items_of(samples: Sequence[Sample]) -> list[ItemData]:
-    return [sample.data for sample in samples if isinstance(sample.data, ItemData)]
+def items_of(rule: Rule, samples: Sequence[Sample]) -> list[ItemData]:
+    """The items that count: those asked under the rule's facets."""
+    wanted = rule.conditions.facets.items()
+    items = (sample.data for sample in samples if isinstance(sample.data, ItemData))
+    return [item for item in items if wanted <= item.facets.items()]
 
 
 def of_share(rule: Rule, items: Sequence[ItemData], values: Sequence[float]) -> Reading:
@@ -126,6 +130,16 @@ def of_share(rule: Rule, items: Sequence[ItemData], values: Sequence[float]) -> 
     return Reading(
         estimate.value, _interval(estimate), len(items), holds, reason, p_value=p, series=series
     )
+
+
+def _lead(claim: Claim, rule: Rule, cells: Cells) -> Reading:
+    found = paired.lead(*(items_of(rule, samples) for _, samples in cells))
+    if found is None:
+        return _nothing("no item was answered by both")
+    estimate, tails = found
+    holds, reason = _against(rule, estimate.low, estimate.high, float(rule.threshold))
+    p = _p(rule, tails, holds)
+    return Reading(estimate.value, _interval(estimate), estimate.n, holds, reason, p_value=p)
 
 
 def groups_of(items: Sequence[ItemData]) -> list[Hashable]:
@@ -349,6 +363,7 @@ def takes_values(metric: str) -> bool:
 _STATISTICS: dict[str, Callable[[Claim, Rule, Cells], Reading]] = {
     "log_t": _log_t,
     "paired": _paired,
+    "lead": _lead,
     "wilson": _wilson,
     "slope": _slope,
     "bracket": _bracket,

@@ -20,7 +20,7 @@ def flips(rule: Rule, cells: Cells, reading: Reading) -> tuple[str, ...]:
     """
     if not estimates.takes_values(rule.metric):
         return ()
-    items = estimates.items_of(cells[0][1])
+    items = estimates.items_of(rule, cells[0][1])
     found = []
     for name in sorted({name for item in items for name in item.by_other_rules}):
         values = [item.by_other_rules.get(name, item.value) for item in items]

@@ -14,9 +14,10 @@ import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from statistics import NormalDist
+from typing import Any
 
 from harness.run.records import ItemData, Sample
-from harness.statistics import SAME_LEVEL, Estimate
+from harness.statistics import LEVEL, SAME_LEVEL, Estimate, Tails
 
 POWER = 0.8
 _RESAMPLES = 10_000
@@ -64,15 +65,11 @@ class Paired:
 
 def paired(a: Sequence[Sample], b: Sequence[Sample], margin: float) -> Paired | None:
     """The comparison over the items that both runs answered; None where there is none."""
-    pairs = _pairs(a, b)
+    pairs, in_parts = _counted(_pairs(_items(a), _items(b)))
     if not pairs:
         return None
-    in_parts = any(0 < value < 1 for pair in pairs for value in (pair.first, pair.second))
-    if not in_parts:
-        pairs = list({pair.group: pair for pair in reversed(pairs)}.values())
     n, lost = len(pairs), _by_group(pairs)
-    only_first = sum(pair.first > pair.second for pair in pairs)
-    only_second = sum(pair.first < pair.second for pair in pairs)
+    only_first, only_second = _discordant(pairs)
     spread = math.fsum(math.fsum(group) ** 2 for group in lost)
     return Paired(
         loss=_bootstrap(lost) if in_parts else _interval(only_first, only_second, n),
@@ -88,6 +85,35 @@ def paired(a: Sequence[Sample], b: Sequence[Sample], margin: float) -> Paired | 
     )
 
 
+def lead(a: Sequence[ItemData], b: Sequence[ItemData]) -> tuple[Estimate, Tails] | None:
+    """By how much the mean value of the first run's answers is above the second's, at LEVEL.
+
+    Over the items that both answered, with the tails that agree with the interval; None where
+    there is none.
+    """
+    pairs, in_parts = _counted(_pairs(a, b))
+    if not pairs:
+        return None
+    if in_parts:
+        lost = _by_group(pairs)
+        return _bootstrap(lost, LEVEL), _bootstrap_tails(lost)
+    first, second = _discordant(pairs)
+    return _interval(first, second, len(pairs), LEVEL), _score_tails(first, second, len(pairs))
+
+
+def _counted(pairs: list[Pair]) -> tuple[list[Pair], bool]:
+    """The pairs that count, and whether any answer is worth a part; if not, one of each group."""
+    in_parts = any(0 < value < 1 for pair in pairs for value in (pair.first, pair.second))
+    firsts = list({pair.group: pair for pair in reversed(pairs)}.values())
+    return pairs if in_parts else firsts, in_parts
+
+
+def _discordant(pairs: Sequence[Pair]) -> tuple[int, int]:
+    """How many pairs are worth more in the first run, and how many in the second."""
+    first = sum(pair.first > pair.second for pair in pairs)
+    return first, sum(pair.first < pair.second for pair in pairs)
+
+
 def mcnemar(one: int, other: int) -> float:
     """Exact two-sided p of the discordant pairs being a fair coin's."""
     n = one + other
@@ -95,12 +121,13 @@ def mcnemar(one: int, other: int) -> float:
     return min(1.0, 2 * tail / (1 << n))
 
 
-def _pairs(a: Sequence[Sample], b: Sequence[Sample]) -> list[Pair]:
+def _items(samples: Sequence[Sample]) -> list[ItemData]:
+    return [one.data for one in samples if isinstance(one.data, ItemData)]
+
+
+def _pairs(a: Sequence[ItemData], b: Sequence[ItemData]) -> list[Pair]:
     """The items that both runs answered, by name. One without a group is a group of its own."""
-    left, right = (
-        {one.data.item: one.data for one in samples if isinstance(one.data, ItemData)}
-        for samples in (a, b)
-    )
+    left, right = ({one.item: one for one in items} for items in (a, b))
     return [
         Pair(left[name].group or f"item {name}", left[name].value, right[name].value)
         for name in sorted(left.keys() & right.keys())
@@ -115,7 +142,7 @@ def _by_group(pairs: Sequence[Pair]) -> list[list[float]]:
     return list(found.values())
 
 
-def _bootstrap(lost: Sequence[Sequence[float]]) -> Estimate:
+def _bootstrap(lost: Sequence[Sequence[float]], level: float = SAME_LEVEL) -> Estimate:
     """Percentiles over resampled groups; Tango's interval where too few groups differ.
 
     That one takes each difference for one of the most that it can be a part of, and each group for
@@ -124,21 +151,49 @@ def _bootstrap(lost: Sequence[Sequence[float]]) -> Estimate:
     import numpy as np
 
     items = [one for group in lost for one in group]
-    n, groups = len(items), len(lost)
+    n = len(items)
     if sum(any(group) for group in lost) < _ENOUGH_GROUPS:
-        gained = math.fsum(max(0.0, -one) for one in items) * groups / n
-        missed = math.fsum(max(0.0, one) for one in items) * groups / n
-        found = _interval(missed, gained, groups)
+        gained, missed, groups = _as_all_or_nothing(lost)
+        found = _interval(missed, gained, groups, level)
         method = f"{found.method}, as wide as for all or nothing"
-        return Estimate(found.value, found.low, found.high, n, method, SAME_LEVEL)
+        return Estimate(found.value, found.low, found.high, n, method, level)
+    low, high = np.quantile(_means(lost), (0.5 - level / 2, 0.5 + level / 2))
+    method = f"bootstrap of groups, {_RESAMPLES:,} resamples"
+    return Estimate(math.fsum(items) / n, float(low), float(high), n, method, level)
+
+
+def _as_all_or_nothing(lost: Sequence[Sequence[float]]) -> tuple[float, float, int]:
+    """What was gained and what was missed, as so many of that many groups."""
+    items = [one for group in lost for one in group]
+    gained = math.fsum(max(0.0, -one) for one in items) * len(lost) / len(items)
+    missed = math.fsum(max(0.0, one) for one in items) * len(lost) / len(items)
+    return gained, missed, len(lost)
+
+
+def _means(lost: Sequence[Sequence[float]]) -> Any:
+    """The mean of each resample of whole groups, as an array."""
+    import numpy as np
+
     sums, sizes = np.array([math.fsum(one) for one in lost]), np.array([len(one) for one in lost])
     dice, means = np.random.default_rng(_SEED), np.empty(_RESAMPLES)
     for at in range(_RESAMPLES):
-        drawn = dice.integers(groups, size=groups)
+        drawn = dice.integers(len(lost), size=len(lost))
         means[at] = sums[drawn].sum() / sizes[drawn].sum()
-    low, high = np.quantile(means, (0.5 - SAME_LEVEL / 2, 0.5 + SAME_LEVEL / 2))
-    method = f"bootstrap of groups, {_RESAMPLES:,} resamples"
-    return Estimate(math.fsum(items) / n, float(low), float(high), n, method, SAME_LEVEL)
+    return means
+
+
+def _bootstrap_tails(lost: Sequence[Sequence[float]]) -> Tails:
+    """Agrees with `_bootstrap`: where too few groups differ, with the interval that it takes."""
+    if sum(any(group) for group in lost) < _ENOUGH_GROUPS:
+        gained, missed, groups = _as_all_or_nothing(lost)
+        return _score_tails(missed, gained, groups)
+    means = _means(lost)
+
+    def tails(bound: float) -> tuple[float, float]:
+        below, above = (int((means <= bound).sum()), int((means >= bound).sum()))
+        return (below + 1) / (_RESAMPLES + 1), (above + 1) / (_RESAMPLES + 1)
+
+    return tails
 
 
 def _flipped(lost: Sequence[Sequence[float]]) -> float:
@@ -156,13 +211,23 @@ def _flipped(lost: Sequence[Sequence[float]]) -> float:
     return as_large / (_RESAMPLES + 1)
 
 
-def _interval(one: float, other: float, n: int) -> Estimate:
+def _interval(one: float, other: float, n: int, level: float = SAME_LEVEL) -> Estimate:
     """Tango's score interval of a difference of paired shares: it holds where few pairs differ."""
-    z = NormalDist().inv_cdf(0.5 + SAME_LEVEL / 2)
+    z = NormalDist().inv_cdf(0.5 + level / 2)
     value = (one - other) / n
     low = _root(lambda bound: _score(one, other, n, bound) - z, -1.0, value)
     high = _root(lambda bound: _score(one, other, n, bound) + z, value, 1.0)
-    return Estimate(value, low, high, n, "Tango's score interval of paired shares", SAME_LEVEL)
+    return Estimate(value, low, high, n, "Tango's score interval of paired shares", level)
+
+
+def _score_tails(one: float, other: float, n: int) -> Tails:
+    """Agrees with `_interval`."""
+
+    def tails(bound: float) -> tuple[float, float]:
+        z = _score(one, other, n, bound)
+        return NormalDist().cdf(-z), NormalDist().cdf(z)
+
+    return tails
 
 
 def _score(one: float, other: float, n: int, bound: float) -> float:

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal
@@ -66,17 +67,19 @@ class Reproduction(Row):
     """Of the runs here. Its p is of this claim alone."""
 
 
-def obstacles(there: Finding, here: Finding) -> list[str]:
+def obstacles(rule: Rule, there: Finding, here: Finding) -> list[str]:
     """Why two findings of one rule do not compare; empty where they do.
 
-    Processors may differ, that is what a reproduction is for; threads are theirs.
+    Processors may differ, that is what a reproduction is for; threads are theirs. A rule on items
+    of some facets counts fewer than it asks.
     """
     found = []
     for where, finding in (("there", there), ("here", here)):
         failed = [gate.name for gate in finding.gates if gate.passed is False]
         if failed:
             found.append(f"the run {where} is invalid: {', '.join(failed)}")
-        if finding.n < finding.planned and finding.machine is not None:
+        whole = finding.machine is not None and not rule.conditions.facets
+        if whole and finding.n < finding.planned:
             found.append(f"{finding.n} of the {finding.planned} planned {where}")
     pairs = {
         "runtime": [
@@ -115,6 +118,8 @@ def compare(rule: Rule, there: Finding, here: Finding) -> tuple[Answer, Differen
             round(here.estimate * here.n), here.n, round(there.estimate * there.n), there.n
         )
         return _difference(found)
+    if statistic == "lead":
+        return _difference(_moved(there, here))
     if (
         statistic == "slope"
         and isinstance(here.estimate, float)
@@ -133,7 +138,7 @@ def answered(
     rule: Rule, there: Finding, here: Finding
 ) -> tuple[Answer, list[str], Difference | None]:
     """The answer, the reasons why the two do not compare, and the difference where they do."""
-    reasons = obstacles(there, here)
+    reasons = obstacles(rule, there, here)
     if reasons:
         return "not_comparable", reasons, None
     answer, difference = compare(rule, there, here)
@@ -151,6 +156,20 @@ def _difference(found: statistics.Estimate | None) -> tuple[Answer, Difference |
         return "not_comparable", None
     same = found.low <= 0 <= found.high
     return "reproduced" if same else "differs", _told("difference", found)
+
+
+def _moved(there: Finding, here: Finding) -> statistics.Estimate | None:
+    """One estimate less another, its interval from theirs (Zou and Donner's MOVER)."""
+    a, b, old, new = here.estimate, there.estimate, there.interval, here.interval
+    if not isinstance(a, float) or not isinstance(b, float) or old is None or new is None:
+        return None
+    if old.high is None or new.high is None:
+        return None
+    low = a - b - math.hypot(a - new.low, old.high - b)
+    high = a - b + math.hypot(new.high - a, b - old.low)
+    return statistics.Estimate(
+        a - b, low, high, min(here.n, there.n), "MOVER, from both intervals", statistics.LEVEL
+    )
 
 
 def _told(kind: Literal["ratio", "difference"], found: statistics.Estimate) -> Difference:

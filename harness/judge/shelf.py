@@ -149,6 +149,8 @@ def played(rule: Rule, samples: Iterable[Sequence[Sample]]) -> str | None:
 
 def _apart(rule: Rule, runs: Sequence[Run]) -> str | None:
     """Why runs of several cells can't be read together; None where they can."""
+    if METRICS[rule.metric].statistic == "lead":
+        return None  # answers do not drift: the same items, whenever they were asked
     if is_paired(rule):
         # Sessions of the same cells share a name: what took turns also overlaps in time.
         turns = max(run.started for run in runs) <= min(run.ended for run in runs)

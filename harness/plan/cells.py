@@ -7,7 +7,7 @@ import json
 import re
 from typing import Literal
 
-from harness.ask.claims import Claim, Rule
+from harness.ask.claims import Claim, Conditions, Rule
 from harness.ask.yaml_file import Row
 from harness.metrics import METRICS
 from harness.run.protocol import Settings, Shape
@@ -77,7 +77,7 @@ def _cells(claim: Claim, rule: Rule) -> list[Cell]:
         device=on.device,
     )
     if on.task:
-        return [base]
+        return [base, *_others(base, on)]
     common = {
         "workload": workload,
         "memory_limit": on.memory_limit,
@@ -87,11 +87,16 @@ def _cells(claim: Claim, rule: Rule) -> list[Cell]:
     }
     if workload == "memory":
         return [base.model_copy(update={**common, "context": context}) for context in on.contexts]
-    cells = [base.model_copy(update=common)]
-    if on.against:
-        model, quantisation = on.against
-        cells.append(cells[0].model_copy(update={"model": model, "quantisation": quantisation}))
-    return cells
+    cell = base.model_copy(update=common)
+    return [cell, *_others(cell, on)]
+
+
+def _others(cell: Cell, on: Conditions) -> list[Cell]:
+    """The same of what it is compared with, where it is."""
+    if on.against is None:
+        return []
+    model, quantisation = on.against
+    return [cell.model_copy(update={"model": model, "quantisation": quantisation})]
 
 
 def digest(*parts: object) -> str:

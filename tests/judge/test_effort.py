@@ -63,7 +63,9 @@ def test_a_data_set_of_unknown_size_is_named_as_such() -> None:
     unsized = [one.model_copy(update={"bytes": None}) for one in source.files]  # type: ignore[union-attr]
     task = TASKS["mmlu"].model_copy(update={"source": source.model_copy(update={"files": unsized})})
     asked = _claim("task_accuracy", task="mmlu", quantisation="Q4_K_M")
-    assert "1.9 GB and what only the hub knows the size of" in told(asked, MODELS, {"mmlu": task})
+    assert "1.9 GB and data of a size that only the hub knows" in told(
+        asked, MODELS, {"mmlu": task}
+    )
 
 
 @pytest.mark.parametrize("items", [10, 100])

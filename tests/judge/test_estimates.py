@@ -395,6 +395,7 @@ def test_no_sample_gives_no_number(metric: Any) -> None:
         "bracket": {"memory_limit": "1GiB", "contexts": [1, 2]},
         "slope": {"contexts": [1, 2]},
         "paired": {"against": ["ember", "Q4_0"]},
+        "lead": {"against": ["ember", "Q4_0"]},
     }.get(metric.statistic, {})
     more |= {"task": "bfcl_simple_python"} if metric.comes_from is None else {}
     more |= {"page_cache": "cold"} if metric.name == "load_time" else {}
@@ -408,3 +409,41 @@ def test_no_sample_gives_no_number(metric: Any) -> None:
         assert found.p_value is None
         if metric.statistic != "bracket":  # five crashes under a cap are no fit
             assert (found.interval, found.holds) == (None, None)
+
+
+LEAD = {"task": "mmlu", "against": ["ember", "Q4_0"]}
+
+
+def answers(*values: bool) -> list[Data | str]:
+    return [item(one).model_copy(update={"item": str(at)}) for at, one in enumerate(values)]
+
+
+def test_a_lead_is_taken_pair_by_pair() -> None:
+    """The same two shares, 60 and 50 of 100: with each item right in one as in the other but ten,
+    and with the two unlike each other."""
+    first = [True] * 60 + [False] * 40
+    alike = [True] * 50 + [False] * 50
+    unlike = [False] * 40 + [True] * 50 + [False] * 10
+    asked = claim("accuracy_lead", ">=", 0, n=100, **LEAD)
+    sure, open_ = (reading(asked, answers(*first), answers(*other)) for other in (alike, unlike))
+    assert sure.estimate == open_.estimate == pytest.approx(0.1)
+    assert (sure.holds, open_.holds) == (True, None)
+    assert sure.p_value is not None and sure.p_value < 0.05
+    assert open_.p_value is not None and open_.p_value > 0.05
+
+
+def test_a_lead_counts_only_what_both_answered() -> None:
+    asked = claim("accuracy_lead", ">=", 0, n=3, **LEAD)
+    found = reading(asked, answers(True, True, False), answers(False))
+    assert (found.n, found.estimate) == (1, 1.0)
+    assert reading(asked, answers(True), []).estimate is None
+
+
+def test_a_rule_may_count_the_items_of_some_facets() -> None:
+    hard = [item(False).model_copy(update={"facets": {"calls": "8"}})] * 10
+    easy = [item(True).model_copy(update={"facets": {"calls": "1"}})] * 30
+    asked = claim("tool_call_accuracy", "<=", 0.5, n=40, task="tool_chains", facets={"calls": "8"})
+    found = reading(asked, [*hard, *easy])
+    assert (found.n, found.estimate, found.holds) == (10, 0.0, True)
+    none = reading(claim("tool_call_accuracy", "<=", 0.5, task="t", facets={"calls": "3"}), hard)
+    assert (none.n, none.estimate, none.holds) == (0, None, None)

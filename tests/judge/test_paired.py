@@ -16,7 +16,9 @@ from harness.judge.paired import (
     _bootstrap,
     _flipped,
     _interval,
+    _items,
     _power,
+    lead,
     mcnemar,
     paired,
 )
@@ -76,11 +78,8 @@ def test_mcnemar_is_the_exact_binomial_test(one: int, other: int) -> None:
         ((43, 0, 1, 0), -0.1202, 0.0579),
     ],
 )
-def test_the_interval_is_tangos(
-    cells: tuple[int, int, int, int], low: float, high: float, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("harness.judge.paired.SAME_LEVEL", 0.95)
-    loss = table(*cells).loss
+def test_the_interval_is_tangos(cells: tuple[int, int, int, int], low: float, high: float) -> None:
+    loss = _interval(cells[1], cells[2], sum(cells), 0.95)
     assert (loss.low, loss.high) == (pytest.approx(low, abs=0.01), pytest.approx(high, abs=0.01))
 
 
@@ -182,3 +181,28 @@ def test_equal_parts_are_no_proof_of_sameness_by_themselves() -> None:
     assert one and other
     assert one.loss.low < -0.02 and one.loss.high > 0.02 and not one.same
     assert other.same and one.p == other.p == 1
+
+
+@pytest.mark.parametrize("parts", [False, True], ids=["right or wrong", "worth a part"])
+def test_the_tails_of_a_lead_agree_with_its_interval(parts: bool) -> None:
+    """At either end of a 95% interval a one-sided test gives 2.5%."""
+    dice = random.Random(3)
+    first = [float(dice.random() < 0.7) for _ in range(200)]
+    second = [one if dice.random() < 0.7 else float(dice.random() < 0.5) for one in first]
+    if parts:
+        first = [min(one, 0.9) for one in first]
+    found = lead(_items(run(first)), _items(run(second)))
+    assert found
+    estimate, tails = found
+    assert estimate.level == pytest.approx(0.95)
+    assert estimate.low < estimate.value < estimate.high
+    assert tails(estimate.low)[0] == pytest.approx(0.025, abs=0.002)
+    assert tails(estimate.high)[1] == pytest.approx(0.025, abs=0.002)
+
+
+def test_a_lead_is_the_loss_at_another_level() -> None:
+    first, second = run([1, 1, 1, 0, 1] * 20), run([1, 0, 1, 0, 1] * 20)
+    whole, found = paired(first, second, 0.02), lead(_items(first), _items(second))
+    assert whole and found
+    assert found[0].value == whole.loss.value
+    assert found[0].low < whole.loss.low < whole.loss.high < found[0].high

@@ -144,12 +144,13 @@ def _options(task: Task) -> MadeCalls:
 def _item(task: Task, options: MadeCalls, id_: str, draw: random.Random) -> Item:
     part, _ = id_.split("-")
     if options.made == "shapes":
-        made = made_shapes.FACETS[part](draw)
+        made, facets = made_shapes.FACETS[part](draw), {"shape": part}
     else:
-        made = made_offers.made(int(part), draw)
+        made, facets = made_offers.made(int(part), draw), {"tools": part}
     payload = {
         "functions": made["functions"],
         "expected": made["expected"],
         "parser": options.parser,
     }
-    return Item(id_, system_and_user(task, made["functions"], made["question"]), payload)
+    messages = system_and_user(task, made["functions"], made["question"])
+    return Item(id_, messages, payload, facets=facets)

@@ -133,7 +133,8 @@ def _item(task: Task, options: ToolChains, id_: str, draw: random.Random) -> Ite
         "functions": functions,
         "parser": options.parser,
     }
-    return Item(id_, made_calls.system_and_user(task, functions, text), payload)
+    messages = made_calls.system_and_user(task, functions, text)
+    return Item(id_, messages, payload, facets={"calls": str(len(payload["chain"]))})
 
 
 def _links(draw: random.Random) -> dict[str, str]:

@@ -20,11 +20,16 @@ from harness.prepare import data
 from harness.run.tasks import Item, json_answers, kind, made_calls, tool_chains
 
 ROOT = Path(__file__).parents[3]
-MADE = {
-    name: task
-    for name, task in tasks.load(ROOT / "tasks").items()
-    if task.source.kind == "generated"
+DIGESTS = {
+    "json_answers": "f7ace12a1d75165c",
+    "made_offers": "0f5ef1525983841a",
+    "made_offers_hermes": "9d8515221b888706",
+    "made_shapes": "b0ea18a08d5967e0",
+    "made_shapes_hermes": "79c13da4f841afd3",
+    "tool_chains": "6c153e0eefb19f3c",
+    "tool_chains_hermes": "23bc4bdf7ecdca81",
 }
+MADE = {name: task for name, task in tasks.load(ROOT / "tasks").items() if name in DIGESTS}
 
 
 def items(name: str) -> list[Item]:
@@ -66,17 +71,6 @@ def test_rows_are_the_same_on_every_machine(name: str) -> None:
     assert made[:7] == kind(task.kind).items(task, Path(), 7)
     digest = hashlib.sha256("".join(item.digest() for item in made).encode()).hexdigest()
     assert digest[:16] == DIGESTS[name]
-
-
-DIGESTS = {
-    "json_answers": "f7ace12a1d75165c",
-    "made_offers": "0f5ef1525983841a",
-    "made_offers_hermes": "9d8515221b888706",
-    "made_shapes": "b0ea18a08d5967e0",
-    "made_shapes_hermes": "79c13da4f841afd3",
-    "tool_chains": "6c153e0eefb19f3c",
-    "tool_chains_hermes": "23bc4bdf7ecdca81",
-}
 
 
 @pytest.mark.parametrize("name", MADE)
