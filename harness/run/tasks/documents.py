@@ -4,10 +4,8 @@ The pages are those of made_documents, drawn from the task's seed, and equally m
 row is a question under one condition; the 31 conditions of a question stand together in the task's
 order. Questions on one page share a group.
 
-An answer is right if it equals an accepted one but for case, runs of white space and one full stop
-at its end: the answers whose ANLS is 1. DocVQA gives part of a point from one half on; those
-answers are told apart as "near". Beside it stands OCRBench's rule, by which an answer that contains
-an accepted one is right.
+An answer is worth its ANLS, as in DocVQA, once a full stop at its end is off. Beside it stands
+OCRBench's rule, by which an answer that contains an accepted one is right.
 """
 
 from __future__ import annotations
@@ -20,7 +18,7 @@ from pathlib import Path
 
 from harness.ask.tasks import Task
 from harness.errors import BadFile
-from harness.run.tasks import Item, Score, ask_once, degradations, wheel_data
+from harness.run.tasks import Item, Score, ask_once, degradations, graded, wheel_data
 from harness.run.tasks.made_documents import DOCUMENTS, QUESTIONS, Document
 from harness.run.tasks.scorers import anls, containment
 
@@ -29,7 +27,7 @@ VERSION = 1
 OUTCOMES = {
     "empty": "nothing was said",
     "wrong_answer": "an answer whose ANLS is 0",
-    "near": "not an accepted answer, but one with an ANLS of more than 0",
+    "near": "an answer whose ANLS is between 0 and 1",
     "right": "an accepted answer, but for case, white space and a full stop at its end",
 }
 
@@ -81,11 +79,9 @@ def _questions(task: Task, each: int) -> Iterator[Item]:
 def score(item: Item, output: str) -> Score:
     """The outcome of a raw answer, as OUTCOMES defines it."""
     said, answers = output.strip().removesuffix(".").rstrip(), item.payload["answers"]
-    alike = anls.canonical(said, answers)
-    others = {"containment": bool(containment.canonical(output, answers))}
+    others = {"containment": containment.canonical(output, answers)}
     if not said:
         return Score("empty", False, "", others)
-    if alike == 1:
-        return Score("right", True, "", others)
-    detail = f"{said[:_DETAIL_CHARS]!r} instead of {answers[0]!r}"
-    return Score("near" if alike else "wrong_answer", False, detail, others)
+    worth = anls.canonical(said, answers)
+    detail = "" if worth == 1 else f"{said[:_DETAIL_CHARS]!r} instead of {answers[0]!r}"
+    return graded(worth, ("wrong_answer", "near", "right"), detail, others)

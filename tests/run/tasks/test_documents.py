@@ -125,22 +125,25 @@ TOTAL = Item("1", [], {"answers": ["$124.32", "124.32"], "type": "amount"})
 
 
 @pytest.mark.parametrize(
-    ("outcome", "contained", "output"),
+    ("outcome", "worth", "contained", "output"),
     [
-        ("right", True, "$124.32"),
-        ("right", True, " 124.32.\n"),
-        ("near", False, "$124.33"),
-        ("near", True, "$124.32 USD"),
-        ("wrong_answer", True, "The total of this receipt is $124.32"),
-        ("wrong_answer", False, "a receipt"),
-        ("wrong_answer", False, "\x00" * 5000),
-        ("empty", False, ""),
-        ("empty", False, " .\n"),
+        ("right", 1, True, "$124.32"),
+        ("right", 1, True, " 124.32.\n"),
+        ("near", 1 - 1 / 7, False, "$124.33"),
+        ("near", 1 - 4 / 11, True, "$124.32 USD"),
+        ("wrong_answer", 0, True, "The total of this receipt is $124.32"),
+        ("wrong_answer", 0, False, "a receipt"),
+        ("wrong_answer", 0, False, "\x00" * 5000),
+        ("empty", 0, False, ""),
+        ("empty", 0, False, " .\n"),
     ],
 )
-def test_an_answer_has_its_outcome(outcome: str, contained: bool, output: str) -> None:
+def test_an_answer_is_worth_its_anls(
+    outcome: str, worth: float, contained: bool, output: str
+) -> None:
     score = documents.score(TOTAL, output)
     assert (score.outcome, score.correct) == (outcome, outcome == "right")
+    assert score.value == pytest.approx(worth)
     assert score.by_other_rules == {"containment": contained}
     assert outcome in documents.OUTCOMES
     assert len(score.detail) <= 1000
