@@ -21,6 +21,7 @@ def run(options: argparse.Namespace) -> int:
     context = Context()
     out = options.out or home.root() / "site"
     verdicts = judge.read(context.results, context.claims.values())
-    publish(context.pages, verdicts, store.machines(context.results), context.results, out)
+    machines, runs = store.machines(context.results), store.runs(context.results)
+    publish(context.pages, verdicts, machines, context.results, out, runs)
     progress.say(f"page: {out / 'index.html'}")
     return 0

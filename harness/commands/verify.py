@@ -48,7 +48,8 @@ def run(options: argparse.Namespace) -> int:
         progress.say(f"not run: {problem}")
     verdicts = judged(context)
     site = home.root() / "site"
-    publish(context.pages, verdicts, store.machines(context.results), context.results, site)
+    machines, runs = store.machines(context.results), store.runs(context.results)
+    publish(context.pages, verdicts, machines, context.results, site, runs)
     wanted = {claim.id for claim in claims}
     _report([one for one in verdicts if one.claim.id in wanted], options.json, site)
     return _status(verdicts, wanted, options.fail_on)

@@ -85,6 +85,20 @@ def curves(samples: Sequence[Sample]) -> list[Curve]:
     return [Curve(axis, name, curve(mine[name], axis)) for name in names]
 
 
+def halving_in_words(found: Curve) -> str:
+    """Where a curve halves, and what its intervals leave open, as one clause."""
+    where, axis = found.halving, found.axis
+    if where is None:
+        return "no halving to look for: nothing is right at its beginning, or it has one step"
+    told = f"halved at {axis} {where.at}" if where.at else "not halved at any step"
+    if where.earliest is None:
+        return f"{told}; the intervals rule it out"
+    if where.earliest == where.latest == where.at:
+        return f"{told}; the intervals leave no other step"
+    until = f"and leave no doubt from {where.latest} on" if where.latest else "and never prove it"
+    return f"{told}; the intervals allow it from {axis} {where.earliest} on {until}"
+
+
 def halving(steps: Sequence[Step]) -> Halving | None:
     """See `Curve.halving`."""
     if len(steps) < 2 or not steps[0].share.value:

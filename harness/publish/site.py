@@ -10,6 +10,7 @@ from __future__ import annotations
 import hashlib
 import json
 import re
+from collections.abc import Iterable
 from pathlib import Path, PurePosixPath
 
 from harness.ask.pages import Page
@@ -17,11 +18,13 @@ from harness.errors import BadFile, UnknownName
 from harness.judge import reproductions
 from harness.judge.reproductions import Reproduction
 from harness.judge.verdicts import Evidence, Verdict, parse
-from harness.publish import exports, folder, template, view, words
+from harness.publish import along, exports, folder, template, view, words
+from harness.publish.along import RunView
 from harness.publish.attach.fragments import Fragments
 from harness.run import store
-from harness.run.records import Machine
+from harness.run.records import Machine, Run
 
+_OWN = ("index", "curves")
 _RECORDS = {".json", ".jsonl", ".txt", ".log", ".gz"}
 
 
@@ -31,9 +34,11 @@ def publish(
     machines: list[Machine],
     results: Path,
     out: Path,
+    runs: Iterable[tuple[Path, Run]] = (),
 ) -> list[Path]:
     """Writes the site of `pages` into `out` and returns its files. See `folder.replace`.
 
+    Those of `runs` that lie along a facet get a page of their own.
     Raises UnknownName, BadFile where a stored record is missing or not what a verdict rests on,
     UserError where `out` holds other files.
     """
@@ -51,7 +56,13 @@ def publish(
     templates = template.environment()
     for shown in views:
         files[f"{shown.page.id}.html"] = template.render(templates, "page.html", shown=shown)
-    files["index.html"] = template.render(templates, "index.html", pages=views, machines=machines)
+    curves = along.views(runs, known)
+    if curves:
+        files |= _curve_records(curves, results)
+        files["curves.html"] = template.render(templates, "curves.html", runs=curves)
+    files["index.html"] = template.render(
+        templates, "index.html", pages=views, machines=machines, runs=curves
+    )
     files["index.json"] = _index(verdicts, known)
     files |= exports.files(verdicts)
     files |= Fragments((claim for shown in views for claim in shown.claims), "../").files()
@@ -60,7 +71,7 @@ def publish(
 
 def _check(pages: dict[str, Page], verdicts: list[Verdict]) -> None:
     for name, page in pages.items():
-        safe = re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_-]*", name) and name.lower() != "index"
+        safe = re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_-]*", name) and name.lower() not in _OWN
         if not safe or page.id != name:
             raise BadFile(f"page '{name}': this id cannot name a file of the site")
     for verdict in verdicts:
@@ -98,6 +109,14 @@ def _records(verdicts: list[Verdict], results: Path) -> dict[str, bytes]:
     return files
 
 
+def _curve_records(curves: list[RunView], results: Path) -> dict[str, bytes]:
+    return {
+        f"records/{path}": _record(path, f"curves of {one.model}", results)
+        for one in curves
+        for path in one.evidence
+    }
+
+
 def _repeated(verdict: Verdict, results: Path) -> list[Reproduction]:
     return reproductions.read(results, verdict.claim.page, verdict.claim.id)
 
@@ -116,18 +135,25 @@ def _stored(verdict: Verdict, path: Path) -> bytes:
 
 
 def _evidence(found: Evidence, claim: str, results: Path) -> bytes:
-    """The bytes of one record. Only plain files below `results`, with the digest of the verdict."""
-    pure = PurePosixPath(found.path)
-    names = re.fullmatch(r"[A-Za-z0-9._@+=-]+(/[A-Za-z0-9._@+=-]+)*", found.path)
+    """The bytes of one record, with the digest of the verdict."""
+    content = _record(found.path, f"claim '{claim}'", results)
+    if hashlib.sha256(content).hexdigest() != found.sha256:
+        raise BadFile(
+            f"{found.path}: has changed since claim '{claim}' was judged; run harness judge"
+        )
+    return content
+
+
+def _record(name: str, of: str, results: Path) -> bytes:
+    """The bytes of a plain file below `results`, of a kind that a browser does not run."""
+    pure = PurePosixPath(name)
+    names = re.fullmatch(r"[A-Za-z0-9._@+=-]+(/[A-Za-z0-9._@+=-]+)*", name)
     if not names or ".." in pure.parts or pure.suffix not in _RECORDS:
-        raise BadFile(f"claim '{claim}': evidence '{found.path}' is no path of a record")
+        raise BadFile(f"{of}: evidence '{name}' is no path of a record")
     path = (results / pure).resolve()
     if not path.is_relative_to(results.resolve()):
-        raise BadFile(f"claim '{claim}': evidence '{found.path}' lies outside the results")
+        raise BadFile(f"{of}: evidence '{name}' lies outside the results")
     try:
-        content = path.read_bytes()
+        return path.read_bytes()
     except OSError as error:
         raise BadFile(f"{path}: cannot be read: {error.strerror}") from error
-    if hashlib.sha256(content).hexdigest() != found.sha256:
-        raise BadFile(f"{path}: has changed since claim '{claim}' was judged; run harness judge")
-    return content

@@ -45,6 +45,12 @@ def line(kind: str, start: tuple[float, float], end: tuple[float, float]) -> Mar
     )
 
 
+def dot(kind: str, x: float, y: float, radius: float) -> Markup:
+    return Markup('<circle class="{}" cx="{}" cy="{}" r="{}"/>').format(
+        kind, *map(_short, (x, y, radius))
+    )
+
+
 def words(kind: str, x: float, y: float, text: str, anchor: str = "start") -> Markup:
     """One line of text that starts, ends or has its middle at `x`."""
     return Markup(

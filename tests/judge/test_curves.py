@@ -6,7 +6,15 @@ import judge_records as records
 import pytest
 
 from harness import statistics
-from harness.judge.curves import Curve, Halving, Step, curve, curves, halving
+from harness.judge.curves import (
+    Curve,
+    Halving,
+    Step,
+    curve,
+    curves,
+    halving,
+    halving_in_words,
+)
 from harness.run.records import ItemData, Sample
 from harness.statistics import Estimate
 
@@ -109,3 +117,24 @@ def test_what_has_nothing_to_lose_does_not_halve() -> None:
     assert halving([]) is halving([CLEAN]) is None
     assert halving([step("0", 0.0, 0.0, 0.1), step("1", 0.0, 0.0, 0.1)]) is None
     assert curves(run(asked(0, 5, severity="0"), asked(0, 5, severity="1")))[0].halving is None
+
+
+@pytest.mark.parametrize(
+    ("later", "words"),
+    [
+        ([step("1", 0.2, 0.1, 0.3)], "halved at length 1; the intervals leave no other step"),
+        ([step("1", 0.7, 0.6, 0.8)], "not halved at any step; the intervals rule it out"),
+        (
+            [step("1", 0.41, 0.3, 0.5), step("2", 0.39, 0.3, 0.5)],
+            "halved at length 2; the intervals allow it from length 1 on and never prove it",
+        ),
+        (
+            [step("1", 0.41, 0.3, 0.5), step("2", 0.2, 0.1, 0.3)],
+            "halved at length 2; the intervals allow it from length 1 on and leave no doubt from 2 "
+            "on",
+        ),
+        ([], "no halving to look for: nothing is right at its beginning, or it has one step"),
+    ],
+)
+def test_a_halving_is_told_with_what_is_open(later: list[Step], words: str) -> None:
+    assert halving_in_words(Curve("length", "", (CLEAN, *later))) == words
