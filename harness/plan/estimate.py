@@ -57,11 +57,17 @@ def guess(model: Model, bits: float = 5.0) -> Probe:
     )
 
 
-def shape(probe: Probe, prompt_tokens: int | None, new_tokens: int | None = None) -> Shape:
+def shape(
+    probe: Probe,
+    prompt_tokens: int | None,
+    new_tokens: int | None = None,
+    room: int | None = None,
+) -> Shape:
     """The first shape that fits the budget of one sample; the quickest where none does.
 
     `prompt_tokens`: what a rule demands; only shapes with that prompt are taken then. So many
-    `new_tokens` as a rule demands are asked for once, whatever they cost.
+    `new_tokens` as a rule demands are asked for once, whatever they cost. `room`: the tokens that
+    graphs of fixed shapes hold; null where there are none.
     """
     if new_tokens:
         return Shape(prompt_tokens or SHAPES[-1].prompt_tokens, new_tokens, 1)
@@ -69,17 +75,18 @@ def shape(probe: Probe, prompt_tokens: int | None, new_tokens: int | None = None
     if not candidates:
         candidates = [replace(SHAPES[-1], prompt_tokens=int(prompt_tokens or 0))]
     for candidate in candidates:
-        if _speed_seconds(probe, candidate) <= SAMPLE_BUDGET_SECONDS:
+        fits = room is None or candidate.prompt_tokens + candidate.new_tokens <= room
+        if fits and _speed_seconds(probe, candidate) <= SAMPLE_BUDGET_SECONDS:
             return candidate
     return candidates[-1]
 
 
-def shape_of(cell: Cell, probe: Probe) -> Shape | None:
+def shape_of(cell: Cell, probe: Probe, artifact: Artifact) -> Shape | None:
     """The shape in which a cell is run; None where it has none."""
     if cell.workload == "memory":
         return _MEMORY_SHAPE
     if cell.workload == "speed":
-        return shape(probe, cell.prompt_tokens, cell.new_tokens)
+        return shape(probe, cell.prompt_tokens, cell.new_tokens, artifact.context)
     return None
 
 

@@ -111,7 +111,7 @@ class Planner:
         dtype = RUNTIMES[str(cell.runtime)].options(0, artifact.quantisation).get("dtype")
         bits = estimate.weight_bits(artifact, dtype)
         probe = self._probes.get(at) or estimate.guess(model, bits)
-        shape = estimate.shape_of(cell, probe)
+        shape = estimate.shape_of(cell, probe, artifact)
         task = self._tasks.get(cell.task or "")
         context = _context(cell, task, shape, artifact.context)
         room = min(context, _window(model, artifact))

@@ -124,3 +124,12 @@ def test_no_verdict_reads_an_estimate() -> None:
             if isinstance(node, ast.Import | ast.ImportFrom):
                 found = {module, *names, *(f"{module}.{name}" for name in names)}
                 assert not found & {"harness.plan.estimate", "harness.plan.planner"}, path
+
+
+def test_a_shape_fits_graphs_of_fixed_shapes() -> None:
+    """The quickest takes 144 tokens, the next 288: more than graphs made for 256 hold."""
+    fast = Probe(load_seconds=0.1, prefill_rate=5000, decode_rate=500)
+    assert shape(fast, None) == SHAPES[0]
+    chosen = shape(fast, None, room=256)
+    assert chosen.prompt_tokens + chosen.new_tokens <= 256
+    assert shape(fast, None, room=300) == SHAPES[2]
