@@ -53,19 +53,25 @@ class RowsFile(HubFile):
 class HubRows(HubSource):
     """Where the rows come from: files of one data set of a hub, at one commit.
 
-    `members` says which file plays which part, as in a wheel.
+    `members` says which file plays which part, as in a wheel; several are read in their order.
     """
 
     repo_type = "dataset"
     files: list[RowsFile] = Field(min_length=1)  # type: ignore[assignment]
-    members: dict[str, str] = Field(min_length=1)
+    members: dict[str, str | list[str]] = Field(min_length=1)
 
     @model_validator(mode="after")
     def _members_are_files(self) -> HubRows:
-        unlisted = set(self.members.values()) - {file.name for file in self.files}
+        named = {name for part in self.members for name in self.names(part)}
+        unlisted = named - {file.name for file in self.files}
         if unlisted:
             raise ValueError(f"not among the files: {', '.join(sorted(unlisted))}")
         return self
+
+    def names(self, part: str) -> list[str]:
+        """The files that play a part, in the order in which they are read."""
+        named = self.members[part]
+        return [named] if isinstance(named, str) else named
 
     def pinned(self) -> dict[str, Any]:
         """What the rows are, whatever is said about them."""
@@ -118,10 +124,50 @@ class ToolCalls(Row):
     language: Literal["python", "java", "javascript"] = "python"
 
 
+class Columns(Row):
+    """Of a table of questions about pictures, by their names.
+
+    `answers` holds one accepted text or a list of them. Where there are `choices`, a list, it is
+    the right one's index from 0. Rows without an `id` are numbered. What the columns of `facets`
+    say is told of each item.
+    """
+
+    question: str = "question"
+    image: str = "image"
+    answers: str = "answer"
+    choices: str | None = None
+    id: str | None = None
+    facets: list[str] = []
+
+
+class OtherScorers(Row):
+    """Rows that another rule scores, by what they say in a column."""
+
+    column: str
+    scorers: dict[str, str]
+
+
+def _is_null(value: object) -> bool:
+    return value is None
+
+
 class VisualQuestions(Row):
-    """Nothing: an answer is compared as it stands."""
+    """The table's columns and the rule of harness/run/tasks/scorers that scores an answer.
+
+    Null: the data are easy-VQA's, where an answer is compared as it stands.
+    """
 
     kind: Literal["visual_questions"]
+    # Left out of a hash where they are null: easy-VQA's is older than they are.
+    columns: Columns | None = Field(default=None, exclude_if=_is_null)
+    scorer: str | None = Field(default=None, exclude_if=_is_null)
+    other_scorers: OtherScorers | None = Field(default=None, exclude_if=_is_null)
+
+    @model_validator(mode="after")
+    def _a_table_has_a_scorer(self) -> VisualQuestions:
+        if (self.columns is None) != (self.scorer is None):
+            raise ValueError("columns and scorer go together")
+        return self
 
 
 class DegradedQuestions(Row):
@@ -227,11 +273,19 @@ Options = Annotated[
 """What one kind wants and others don't, one class per kind. A file does not repeat the kind."""
 
 
+class FamilyPrompt(Row):
+    """The prompt that a family of models was published with, and where."""
+
+    prompt: str = Field(min_length=1)
+    source: str
+
+
 class Task(Row):
     """One file of tasks/. `name` is the file's stem, `kind` a name in a registry.
 
     `prompt` is the published text, word for word, with its placeholders; `prompt_source` is where
-    it was published. `max_new_tokens` is 0 where nothing is generated.
+    it was published. `prompts` has those of families of models that are asked otherwise, by what
+    their models' ids begin with. `max_new_tokens` is 0 where nothing is generated.
     """
 
     name: str = ""
@@ -242,6 +296,7 @@ class Task(Row):
     rows: Rows
     prompt: str = Field(min_length=1)
     prompt_source: str
+    prompts: dict[str, FamilyPrompt] = {}
     max_new_tokens: NonNegativeInt
     context: PositiveInt | None = None
     options: Options
@@ -261,13 +316,24 @@ class Task(Row):
         }
         return data | named
 
+    def asked_of(self, model: str | None) -> Task:
+        """The task with the prompt of the model's family, of several that of the longest name."""
+        families = [name for name in self.prompts if (model or "").startswith(name)]
+        if not families:
+            return self
+        family = self.prompts[max(families, key=len)]
+        changes = {"prompt": family.prompt, "prompt_source": family.source, "prompts": {}}
+        return self.model_copy(update=changes)
+
     def version_hash(self) -> str:
         """The sha256 of everything in the file that could change a score.
 
         Not in it: the texts for readers, and how many rows are planned (a record carries its own
         n). The code that builds and scores items has a version of its own, in its kind's module.
         """
+        families = {name: family.prompt for name, family in self.prompts.items()}
         parts = self.options.model_dump() | {
+            **({"prompts": families} if families else {}),
             **self.source.pinned(),
             "members": self.source.members,
             "seed": self.rows.seed,

@@ -62,9 +62,9 @@ def need(source: Source | HubRows | Generated) -> Need:
     return nothing
 
 
-def file_of(source: HubRows, data: Path, part: str) -> Path:
-    """The file that plays a part, below what `fetch` gave."""
-    return data if len(source.files) == 1 else data / source.members[part]
+def files_of(source: HubRows, data: Path, part: str) -> dict[str, Path]:
+    """The files that play a part, by name, below what `fetch` gave."""
+    return {name: data if len(source.files) == 1 else data / name for name in source.names(part)}
 
 
 def _slot(source: HubRows) -> Slot:

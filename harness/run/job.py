@@ -14,7 +14,7 @@ from typing import Literal
 import harness
 from harness import home, prepare
 from harness.ask.models import Model
-from harness.ask.tasks import Task
+from harness.ask.tasks import HubRows, Task
 from harness.plan.planner import Planned, key
 from harness.prepare.data import fetch as fetch_data
 from harness.run import gates, store
@@ -106,6 +106,8 @@ def make(
 def _task(task: Task, rows: int, offline: bool) -> tuple[str, TaskRecord]:
     check_machine(task.kind)
     path = fetch_data(task.source, offline=offline)
+    if isinstance(task.source, HubRows):  # a row that is not right is told before a model is loaded
+        kind(task.kind).items(task, path, rows)
     record = TaskRecord(
         id=task.name,
         version_hash=task.version_hash(),

@@ -14,11 +14,14 @@ from harness.run.tasks import Score, kind
 def rescored(task: Task, data: Path, samples: Sequence[Sample]) -> list[tuple[ItemData, Score]]:
     """Each answered item with its score now. Raises UserError if it was asked something else.
 
-    An item's digest covers what its scorer knows, so equal digests leave only the rule to differ.
+    `samples` are all of a run, and `task` is as its model was asked. An item's digest covers what
+    its scorer knows, so equal digests leave only the rule to differ.
     """
     answered = [sample.data for sample in samples if isinstance(sample.data, ItemData)]
     task_kind = kind(task.kind)
-    items = {item.id: item for item in task_kind.items(task, data, task.rows.available)}
+    # A run takes the first rows of the task's order, each a sample: no more pictures are read.
+    number = min(len(samples), task.rows.available)
+    items = {item.id: item for item in task_kind.items(task, data, number)} if number else {}
     found = []
     for one in answered:
         item = items.get(one.item)

@@ -12,26 +12,29 @@ from typing import Any
 
 from harness.ask.tasks import HubRows, Task
 from harness.errors import BadFile, MissingError
-from harness.prepare.data import file_of
+from harness.prepare.data import files_of
 from harness.run.tasks import wheel_data
 
 Rows = list[dict[str, Any]]
 
 
 def read(task: Task, data: Path, part: str) -> Rows:
-    """The rows of the file that plays `part`. Raises BadFile for what is no table."""
-    name = task.source.members.get(part)
-    if name is None:
+    """The rows of the files that play `part`. Raises BadFile for what is no table."""
+    if part not in task.source.members:
         raise BadFile(f"task {task.name}: its source has no member {part}")
     if isinstance(task.source, HubRows):
-        try:
-            raw = file_of(task.source, data, part).read_bytes()
-        except OSError as error:
-            raise BadFile(f"{name}: cannot be read: {error.strerror}") from error
-    else:
-        with wheel_data.opened(task, data) as archive:
-            raw = archive.read(name)
-    return _parse(name, raw)
+        files = files_of(task.source, data, part)
+        return [row for name, path in files.items() for row in _parse(name, _bytes(name, path))]
+    name = str(task.source.members[part])
+    with wheel_data.opened(task, data) as archive:
+        return _parse(name, archive.read(name))
+
+
+def _bytes(name: str, path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise BadFile(f"{name}: cannot be read: {error.strerror}") from error
 
 
 def column(row: dict[str, Any], name: str, where: str) -> Any:
@@ -67,15 +70,20 @@ def _csv(raw: bytes) -> Rows:
     return list(csv.DictReader(io.StringIO(raw.decode("utf-8-sig"), newline="")))
 
 
-def _parquet(raw: bytes) -> Rows:
+def parquet() -> Any:
+    """The module that reads parquet files. Raises MissingError."""
     try:
-        from pyarrow import parquet
+        from pyarrow import parquet as module
     except ImportError as error:
         raise MissingError(
             "these rows are a parquet file, which needs the package pyarrow; "
             "run: python -m pip install 'claimbench[parquet]'"
         ) from error
-    rows: Rows = parquet.read_table(io.BytesIO(raw)).to_pylist()
+    return module
+
+
+def _parquet(raw: bytes) -> Rows:
+    rows: Rows = parquet().read_table(io.BytesIO(raw)).to_pylist()
     return rows
 
 

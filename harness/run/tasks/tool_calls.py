@@ -118,7 +118,7 @@ def _faults(payload: dict[str, Any], rule: bfcl_ast.Rule) -> call_scores.FaultFi
 
 def _read(task: Task, wheel: Path) -> dict[str, list[Any]]:
     """The rows of each part. The wheel is read once: what is checked is what is used."""
-    parts = task.source.members
+    parts = wheel_data.members(task)
     wanted = {"questions", "answers"} if _options(task).expects == "answers" else {"questions"}
     if parts.keys() != wanted:
         raise BadFile(f"task {task.name}: members must be {' and '.join(sorted(wanted))}")

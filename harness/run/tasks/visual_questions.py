@@ -1,8 +1,10 @@
-"""The task kind "visual_questions": one picture, one question, one of a few short answers.
+"""The task kind "visual_questions": one picture, one question, a short answer.
 
-The data are laid out as easy-VQA's: `members` of the task names `questions` (a JSON list of
-question, answer and number of the picture), `images` (the folder of <number>.png) and `answers`
-(all that there are, one a line). The prompt is the task's own; the picture stands before it.
+The data are a table of a hub, the member `questions`, whose columns the options name: answers are
+scored by the rule that they name, too. Or they are laid out as easy-VQA's: `members` names
+`questions` (a JSON list of question, answer and number of the picture), `images` (the folder of
+<number>.png) and `answers` (all that there are, one a line), and an answer is compared as it
+stands. The prompt is the task's own; the picture stands before it.
 
 Questions about one picture share a group: they stand or fall together.
 """
@@ -14,19 +16,23 @@ import zipfile
 from collections.abc import Iterator
 from itertools import islice
 from pathlib import Path
+from typing import Any
 
-from harness.ask.tasks import Task
+from harness.ask.tasks import HubRows, Task
 from harness.errors import BadFile
-from harness.run.tasks import Item, Score, ask_once, wheel_data
+from harness.prepare.data import files_of
+from harness.run.tasks import Item, Score, ask_once, graded, picture_questions, scorers, wheel_data
 
 VERSION = 1
 
 OUTCOMES = {
     "empty": "nothing was said",
     "not_an_answer": "none of the data set's answers, or more than one",
-    "wrong_answer": "another one of the data set's answers",
-    "right": "the data set's answer to this question",
+    "wrong_answer": "another one of the data set's answers, or worth nothing to the task's rule",
+    "partly_right": "worth a part to the task's rule",
+    "right": "the data set's answer to this question, or worth 1 to the task's rule",
 }
+_GRADES = ("wrong_answer", "partly_right", "right")
 
 ask = ask_once
 
@@ -35,14 +41,16 @@ _PARTS = {"questions", "images", "answers"}
 _DETAIL_CHARS = 200
 
 
-def items(task: Task, wheel: Path, limit: int | None) -> list[Item]:
+def items(task: Task, data: Path, limit: int | None) -> list[Item]:
     """The first `limit` rows of the task's order, or as many as are planned.
 
-    Raises BadFile if the wheel is another one or holds rows of another shape, UserError for a limit
-    that the data cannot meet.
+    Raises BadFile if the data are other ones or have rows of another shape, naming the row,
+    UserError for a limit that they cannot meet.
     """
     number = wheel_data.count(task, limit)
-    return list(islice(questions(task, wheel, task.rows.available), number))
+    if isinstance(task.source, HubRows):
+        return picture_questions.items(task, files_of(task.source, data, "questions"), number)
+    return list(islice(questions(task, data, task.rows.available), number))
 
 
 def questions(task: Task, wheel: Path, rows: int | None = None) -> Iterator[Item]:
@@ -62,7 +70,7 @@ def questions(task: Task, wheel: Path, rows: int | None = None) -> Iterator[Item
 
 
 def _questions(task: Task, archive: zipfile.ZipFile, wanted: int | None) -> Iterator[Item]:
-    members = task.source.members
+    members = wheel_data.members(task)
     answers = [one.strip() for one in archive.read(members["answers"]).decode().splitlines()]
     rows = {
         f"{at:05}": row for at, row in enumerate(json.loads(archive.read(members["questions"])))
@@ -85,10 +93,13 @@ def _questions(task: Task, archive: zipfile.ZipFile, wanted: int | None) -> Iter
 
 
 def score(item: Item, output: str) -> Score:
-    """The outcome of a raw answer, as OUTCOMES defines it, by exact match.
+    """The outcome of a raw answer, as OUTCOMES defines it: by the item's rule, or by exact match.
 
-    Compared without regard to case, to white space around it and to one full stop at its end.
+    That compares without regard to case, to white space around an answer and to one full stop at
+    its end.
     """
+    if "scorer" in item.payload:
+        return _by_rule(item.payload, output)
     said = _canonical(output)
     answer = item.payload["answer"]
     if not said:
@@ -98,6 +109,17 @@ def score(item: Item, output: str) -> Score:
     if said != _canonical(answer):
         return Score("wrong_answer", False, f"{said!r} instead of {answer!r}")
     return Score("right", True, "")
+
+
+def _by_rule(payload: dict[str, Any], output: str) -> Score:
+    worth = scorers.under_all(payload["scorer"], output, payload["answers"])
+    value = worth.pop(scorers.CANONICAL)
+    if not output.strip() and not value:
+        return Score("empty", False, "", worth)
+    detail = (
+        "" if value == 1 else _short(f"{output.strip()!r} instead of {payload['answers'][0]!r}")
+    )
+    return graded(value, _GRADES, detail, worth)
 
 
 def _canonical(text: str) -> str:

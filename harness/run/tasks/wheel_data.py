@@ -24,19 +24,29 @@ def count(task: Task, limit: int | None) -> int:
 @contextmanager
 def opened(task: Task, wheel: Path) -> Iterator[zipfile.ZipFile]:
     """The task's wheel, read once: what is checked is what is used. Raises BadFile."""
-    if not isinstance(task.source, Source):
-        raise BadFile(f"task {task.name}: its kind reads a wheel of PyPI")
+    source = _source(task)
     try:
         data = wheel.read_bytes()
     except OSError as error:
         raise BadFile(f"{wheel.name}: cannot be read: {error.strerror}") from error
-    if hashlib.sha256(data).hexdigest() != task.source.wheel_sha256:
+    if hashlib.sha256(data).hexdigest() != source.wheel_sha256:
         raise BadFile(f"{wheel.name}: not the wheel whose sha256 {task.name} gives")
     try:
         with zipfile.ZipFile(io.BytesIO(data)) as archive:
             yield archive
     except (zipfile.BadZipFile, KeyError, ValueError) as error:
         raise BadFile(f"{wheel.name}: {error}") from error
+
+
+def members(task: Task) -> dict[str, str]:
+    """Which member of the task's wheel plays which part. Raises BadFile."""
+    return _source(task).members
+
+
+def _source(task: Task) -> Source:
+    if not isinstance(task.source, Source):
+        raise BadFile(f"task {task.name}: its kind reads a wheel of PyPI")
+    return task.source
 
 
 def unknown_shape(task: Task, error: Exception) -> BadFile:

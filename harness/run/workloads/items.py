@@ -22,7 +22,7 @@ from harness.run.workloads.respondent import Listener, sha256
 def measure(request: Request, channel: Channel) -> Iterator[dict[str, Any]]:
     """One sample per item that is not in `request.skip`."""
     settings, runtime = request.need_settings(), make_runtime(request)
-    task = tasks.load()[str(request.task)]
+    task = tasks.load()[str(request.task)].asked_of(request.model)
     task_kind = kind(task.kind)
     items = task_kind.items(task, Path(str(request.task_data)), request.limit)
     runtime.load(str(request.artifact), settings)
