@@ -77,10 +77,11 @@ def items(task: Task, wheel: Path, limit: int | None) -> list[Item]:
     count, options = wheel_data.count(task, limit), _options(task)
     made_calls.check_place(task, options.tools)
     tool_call_parsers.find(options.parser)
+    members = wheel_data.members(task)
     with wheel_data.opened(task, wheel) as archive:
         try:
             questions, answers = (
-                {row["id"]: row for row in bfcl_rows.lines(archive.read(task.source.members[part]))}
+                {row["id"]: row for row in bfcl_rows.lines(archive.read(members[part]))}
                 for part in ("questions", "answers")
             )
             if len(questions) != task.rows.available:
