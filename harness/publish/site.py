@@ -18,13 +18,13 @@ from harness.errors import BadFile, UnknownName
 from harness.judge import reproductions
 from harness.judge.reproductions import Reproduction
 from harness.judge.verdicts import Evidence, Verdict, parse
-from harness.publish import along, exports, folder, template, view, words
+from harness.publish import along, exports, finder, folder, template, view, words
 from harness.publish.along import RunView
 from harness.publish.attach.fragments import Fragments
 from harness.run import store
 from harness.run.records import Machine, Run
 
-_OWN = ("index", "curves")
+_OWN = ("index", "curves", "find")
 _RECORDS = {".json", ".jsonl", ".txt", ".log", ".gz"}
 
 
@@ -60,9 +60,10 @@ def publish(
     if curves:
         files |= _curve_records(curves, results)
         files["curves.html"] = template.render(templates, "curves.html", runs=curves)
-    files["index.html"] = template.render(
-        templates, "index.html", pages=views, machines=machines, runs=curves
-    )
+    finding = finder.find(views)
+    files |= finder.render(templates, finding)
+    listed = {"pages": views, "models": finding.models, "machines": machines, "runs": curves}
+    files["index.html"] = template.render(templates, "index.html", **listed)
     files["index.json"] = _index(verdicts, known)
     files |= exports.files(verdicts)
     files |= Fragments((claim for shown in views for claim in shown.claims), "../").files()

@@ -351,7 +351,11 @@ def test_fragments_are_static_and_prefixed(verdicts: list[Verdict]) -> None:
     assert '"https://example.org/verdicts/quill-speed.json"' in block
     assert "24.1 tokens/s" in block and "23.6 to 24.7 tokens/s (95% interval, n = 8 of 8)" in block
     assert "synthetic weights: valid for memory and speed" in fragments.block("ember-speed")
-    classes = set(re.findall(r"\.([a-z][\w-]*)", re.sub(r"\{[^{}]*\}|/\*.*?\*/", "", fragments.style, flags=re.S)))
+    classes = set(
+        re.findall(
+            r"\.([a-z][\w-]*)", re.sub(r"\{[^{}]*\}|/\*.*?\*/", "", fragments.style, flags=re.S)
+        )
+    )
     assert classes and all(name.startswith("claimbench-") for name in classes)
 
 

@@ -4,13 +4,29 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import publish_examples as examples
 import pytest
+from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, Page, Route
+
+from harness.publish import view
+from harness.publish.attach import html_page
+from harness.publish.attach.fragments import Fragments
 
 pytestmark = pytest.mark.browser
 
-NAMES = ("index", "900", "smoke")
-WIDTHS = (360, 800, 1280)
+NAMES = ("index", "find", "900", "smoke")
+WIDTHS = (360, 768, 1280)
+FOREIGN = """<!doctype html>
+<html lang="en"><head><meta charset="utf-8"><title>Two models</title>
+<meta name="viewport" content="width=device-width">{}</head>
+<body><main><h1>Quill 3B and Ember 1.7B</h1>
+<p>Quill 3B <em>answers at 20</em> tokens per second on a laptop CPU, and <a href="#x">was released
+under the Apache 2.0 license</a>. It fits in 8GB of memory with room for a 32K context.</p>
+<div id="x" data-claimbench="ember-speed"></div>
+<p>Tools <!-- claimbench:ember-tools --></p></main></body></html>
+"""
+POLICY = '<meta http-equiv="Content-Security-Policy" content="default-src \'none\'; style-src {}">'
 
 
 def _open(browser: Browser, path: Path, **options: object) -> tuple[Page, list[str]]:
@@ -28,6 +44,43 @@ def _open(browser: Browser, path: Path, **options: object) -> tuple[Page, list[s
     page.on("pageerror", lambda error: trouble.append(f"error: {error}"))
     page.goto(path.as_uri())
     return page, trouble
+
+
+@pytest.fixture(scope="session")
+def foreign(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with pages of somebody else's with evidence: without a policy, and with two."""
+    folder = tmp_path_factory.mktemp("foreign")
+    verdicts = examples.realistic(folder / "results")
+    machines = {one.id: one for one in examples.MACHINES}
+    views = [view.claim(one, machines, [], charts=False) for one in verdicts]
+    policies = {
+        "plain": "",
+        "dark": "<style>:root { color-scheme: light dark } "
+        "body { background: light-dark(#fff, #111); color: light-dark(#000, #fff) }</style>",
+        "styled": POLICY.format("'unsafe-inline'"),
+        "strict": POLICY.format("'none'"),
+    }
+    for name, head in policies.items():
+        page, claims = FOREIGN.format(head), [one.claim for one in verdicts]
+        text, report = html_page.attach(page, name, claims, Fragments(views))
+        assert len(report.places) == 4 and len(report.left) == 1
+        (folder / f"{name}.html").write_text(text, encoding="utf-8")
+    return folder
+
+
+@pytest.mark.parametrize("name", [*NAMES, "plain", "dark"])
+def test_axe_finds_nothing(browser: Browser, site: Path, foreign: Path, name: str) -> None:
+    """By all of its rules, with everything that is folded opened."""
+    path = next(one for one in (site / f"{name}.html", foreign / f"{name}.html") if one.exists())
+    for scheme in ("light", "dark"):
+        page, trouble = _open(browser, path, color_scheme=scheme)
+        page.evaluate("document.querySelectorAll('details').forEach(one => one.open = true)")
+        for width in WIDTHS:
+            page.set_viewport_size({"width": width, "height": 800})
+            found = Axe().run(page)
+            assert found.violations_count == 0, (width, scheme, found.generate_report())
+        assert trouble == []
+        page.context.close()
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
@@ -116,3 +169,76 @@ def test_print_shows_what_is_folded(browser: Browser, site: Path) -> None:
     page.emulate_media(media="print")
     row = page.locator("details .pairs").first
     assert row.evaluate("one => one.getBoundingClientRect().height") > 0
+
+
+def _rows(page: Page) -> set[str]:
+    """The claims that the finder shows."""
+    links = page.locator("tr.row a:visible").all()
+    return {(one.get_attribute("href") or "").partition("#claim-")[2] for one in links}
+
+
+@pytest.mark.parametrize("script", [True, False])
+def test_filters_together_keep_what_matches_all(browser: Browser, site: Path, script: bool) -> None:
+    page, trouble = _open(browser, site / "find.html", java_script_enabled=script)
+    every = _rows(page)
+    assert len(every) == 9
+    page.get_by_label("Verdict").select_option("Refuted")
+    assert _rows(page) == {"fits-4gb", "ember-tools"}
+    page.get_by_label("Kind of claim").select_option("tool calling")
+    assert _rows(page) == {"ember-tools"}
+    assert page.locator("tr.group:visible").count() == 1, "no heading without a claim"
+    page.get_by_label("Machine").select_option("Not measured")
+    assert _rows(page) == set()
+    for label in ("Verdict", "Kind of claim", "Machine"):
+        page.get_by_label(label).select_option("All")
+    assert _rows(page) == every
+    page.get_by_label("Machine").select_option(index=2)
+    assert _rows(page) and _rows(page) < every
+    assert trouble == []
+
+
+def test_filters_work_by_keyboard_in_reading_order(browser: Browser, site: Path) -> None:
+    page, _ = _open(browser, site / "find.html")
+    page.get_by_role("link", name="Find a claim").focus()
+    names = []
+    for _ in range(5):
+        page.keyboard.press("Tab")
+        names.append(page.evaluate("document.activeElement.id || document.activeElement.tagName"))
+    assert names == ["filter-outcome", "filter-model", "filter-kind", "filter-machine", "A"]
+    page.get_by_label("Verdict").focus()
+    page.keyboard.type("Ref")
+    assert _rows(page) == {"fits-4gb", "ember-tools"}
+
+
+def test_evidence_on_a_foreign_page_asks_for_nothing(browser: Browser, foreign: Path) -> None:
+    for name in ("plain", "dark", "styled", "strict"):
+        page, trouble = _open(browser, foreign / f"{name}.html")
+        assert page.locator("script").count() == 0
+        block = page.locator("#claimbench-ember-speed")
+        assert "Inconclusive" in block.inner_text() and "42.1 tokens/s" in block.inner_text()
+        refused = [one for one in trouble if "Content Security Policy" in one]
+        assert trouble == refused and bool(refused) == (name == "strict"), trouble
+        page.context.close()
+
+
+def test_evidence_follows_the_scheme_of_the_page_it_stands_in(
+    browser: Browser, foreign: Path
+) -> None:
+    grounds = {}
+    for name in ("plain", "dark"):
+        page, _ = _open(browser, foreign / f"{name}.html", color_scheme="dark")
+        block = page.locator(".claimbench-block").first
+        grounds[name] = block.evaluate("one => getComputedStyle(one).backgroundColor")
+        page.context.close()
+    assert grounds == {"plain": "rgb(255, 255, 255)", "dark": "rgb(28, 30, 33)"}
+
+
+def test_a_badge_leads_to_its_evidence_by_keyboard(browser: Browser, foreign: Path) -> None:
+    page, _ = _open(browser, foreign / "plain.html")
+    badge = page.get_by_role("link", name="Supported : latency")
+    badge.focus()
+    page.keyboard.press("Enter")
+    assert page.url.endswith("#claimbench-quill-speed")
+    assert page.locator("#claimbench-quill-speed:target").count() == 1
+    inside = page.locator("a a, button a, p article").count()
+    assert inside == 0, "the browser had to tear nothing apart"

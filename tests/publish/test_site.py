@@ -74,7 +74,7 @@ def put(tmp_path: Path, verdicts: list[Verdict], page: Page | None = None) -> Pa
 def test_the_layout(site: Path) -> None:
     found = files(site)
     pages = {name for name in found if name.endswith(".html") and "/" not in name}
-    assert pages == {"index.html", "900.html", "smoke.html"}
+    assert pages == {"index.html", "find.html", "900.html", "smoke.html"}
     rows = json.loads(found["index.json"])
     assert {row["path"] for row in rows} == {name for name in found if name.startswith("verdicts/")}
     speed = next(row for row in rows if row["claim"] == "quill-speed")
@@ -356,7 +356,7 @@ def test_a_verdict_must_be_the_stored_one(tmp_path: Path) -> None:
         put(tmp_path, [made])
 
 
-@pytest.mark.parametrize("name", ["../up", "index", "Index", "a/b", ""])
+@pytest.mark.parametrize("name", ["../up", "index", "Index", "find", "a/b", ""])
 def test_a_page_id_must_name_a_file(tmp_path: Path, name: str) -> None:
     with pytest.raises(BadFile, match="cannot name a file"):
         put(tmp_path, [], examples.page().model_copy(update={"id": name}))
