@@ -19,8 +19,7 @@ from harness.publish import template
 from harness.publish.view import ClaimView, PageView
 from harness.publish.words import OUTCOMES, OutcomeWords
 
-ROWS = 600
-NO_MODEL = "No model of its own"
+ROWS = 250
 NOT_MEASURED = "Not measured"
 _HIDES = "main:has(option[value={0}]:checked) .row:not(.{0}) {{ display: none; }}\n"
 
@@ -83,15 +82,15 @@ def find(pages: list[PageView]) -> Finder:
     """The claims of all pages."""
     shown = [(view, page) for page in pages for view in page.claims]
     labels = _labels([view for view, _ in shown])
-    shown.sort(key=lambda one: (not one[0].claim.model, labels[one[0].claim.model].lower()))
+    shown.sort(key=lambda one: (not one[0].claim.model, labels[_about(one[0])].lower()))
     filters = [
         _filter("outcome", "Verdict", (OUTCOMES[view.outcome.name].word for view, _ in shown)),
-        _filter("model", "Model", (labels[view.claim.model] for view, _ in shown)),
+        _filter("model", "Model", (labels[_about(view)] for view, _ in shown)),
         _filter("kind", "Kind of claim", sorted(view.claim.kind for view, _ in shown)),
         _filter("machine", "Machine", (one for view, _ in shown for one in _machines(view))),
     ]
     names = [{choice.label: choice.name for choice in one.choices} for one in filters]
-    rows = [_row(view, page, labels[view.claim.model], names) for view, page in shown]
+    rows = [_row(view, page, labels[_about(view)], names) for view, page in shown]
     files = {}
     for at in range(0, max(len(rows), 1), ROWS):
         file = f"find.{at // ROWS + 1}.html" if at else "find.html"
@@ -111,11 +110,14 @@ def render(templates: jinja2.Environment, found: Finder) -> dict[str, bytes]:
     }
 
 
-def _labels(views: list[ClaimView]) -> dict[str | None, str]:
+def _about(view: ClaimView) -> str:
+    """The model that a claim is about; of a hosted model or a price, the tool's name."""
+    return view.claim.model or view.claim.tool
+
+
+def _labels(views: list[ClaimView]) -> dict[str, str]:
     """Models by their checkpoint, where any verdict names it."""
-    labels: dict[str | None, str] = {
-        view.claim.model: view.claim.model or NO_MODEL for view in views
-    }
+    labels = {_about(view): _about(view) for view in views}
     return labels | {one.claim.model: one.model for one in views if one.claim.model and one.model}
 
 
