@@ -94,8 +94,11 @@ def sample_seconds(cell: Cell, probe: Probe, shape: Shape | None, task: Task | N
     """Seconds of one sample or one item."""
     start = 0.7 + probe.load_seconds
     if task:
-        # A BFCL item is some 500 prompt tokens; most answers end before half the limit.
-        return 500 / probe.prefill_rate + task.max_new_tokens / 2 / probe.decode_rate
+        # A BFCL item is some 500 prompt tokens; most answers end before half the limit. What needs
+        # more room than others is a conversation: some 8 answers to what fills the half of it.
+        prompt, answers = (task.context / 2, 8) if task.context else (500, 1)
+        answer = task.max_new_tokens / 2 / probe.decode_rate
+        return prompt / probe.prefill_rate + answers * answer
     if shape and cell.workload == "speed":
         return _speed_seconds(probe, shape)
     if shape:

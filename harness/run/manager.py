@@ -104,7 +104,7 @@ class Worker:
                 if watch:
                     watch.enter(None if event["name"] == "end" else event["name"])
                 _tell(process, "go")
-            else:
+            elif event["event"] != "alive":  # that was heard, which is all that it is for
                 yield event
         raise WorkerError("crashed", "")
 

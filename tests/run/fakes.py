@@ -37,7 +37,7 @@ class Honest:
         return VOCABULARY
 
     def evaluate(
-        self, prompt: list[int] | Seen, new_tokens: int, *, stop_at_end: bool, top: int = 0
+        self, prompt: list[int] | Seen, new_tokens: int, *, stop_at_end: bool, **asked: object
     ) -> Answer:
         return Answer(
             tokens=[ord("x")] * new_tokens,
@@ -98,7 +98,7 @@ class ReusesPrefix(Honest):
         self._known = set()
 
     def evaluate(
-        self, prompt: list[int], new_tokens: int, *, stop_at_end: bool, top: int = 0
+        self, prompt: list[int], new_tokens: int, *, stop_at_end: bool, **asked: object
     ) -> Answer:
         answer = super().evaluate(prompt, new_tokens, stop_at_end=stop_at_end)
         if tuple(prompt) in self._known:
@@ -111,7 +111,7 @@ class Wanders(Honest):
     """Another greedy answer in each process."""
 
     def evaluate(
-        self, prompt: list[int], new_tokens: int, *, stop_at_end: bool, top: int = 0
+        self, prompt: list[int], new_tokens: int, *, stop_at_end: bool, **asked: object
     ) -> Answer:
         answer = super().evaluate(prompt, new_tokens, stop_at_end=stop_at_end)
         return Answer(**(vars(answer) | {"tokens": [os.getpid()] * new_tokens}))
@@ -128,7 +128,7 @@ class Poisoned(Honest):
     """Dies of the one item that holds the text in POISON."""
 
     def evaluate(
-        self, prompt: list[int], new_tokens: int, *, stop_at_end: bool, top: int = 0
+        self, prompt: list[int], new_tokens: int, *, stop_at_end: bool, **asked: object
     ) -> Answer:
         if os.environ["POISON"].encode() in bytes(prompt):
             os.abort()
@@ -172,6 +172,14 @@ Data = Iterator[dict[str, Any]]
 
 
 def answers(request: Request, channel: Channel) -> Data:
+    yield {"pid": os.getpid()}
+
+
+def thinks(request: Request, channel: Channel) -> Data:
+    """Is heard three times within its silence, and answers after twice as long."""
+    for _ in range(3):
+        channel.send("alive")
+        time.sleep(2)
     yield {"pid": os.getpid()}
 
 

@@ -94,6 +94,42 @@ def test_a_prompt_longer_than_a_batch_is_computed_whole(smollm2: Path) -> None:
     assert small.evaluate(prompt, 2, stop_at_end=False).evaluated_tokens == 100
 
 
+@pytest.mark.parametrize(("batch", "micro", "block"), [(64, 32, 32), (64, 64, 64), (48, 32, 48)])
+def test_what_is_taken_from_the_prompt_before_changes_no_bit(
+    batch: int, micro: int, block: int, smollm2: Path
+) -> None:
+    found = runtime(smollm2, batch=batch, ubatch=micro)
+    whole = found.tokenize(" ".join(PROMPTS) * 9)[:150]
+    assert len(whole) == 150
+    prompts = [
+        whole[:-20],
+        whole,
+        whole,
+        whole[: 2 * block + 1],
+        whole[: 2 * block + 2],
+        whole[40:],
+    ]
+    alone = [found.evaluate(one, 4, stop_at_end=False, top=10) for one in prompts]
+    assert not any(one.reused_tokens for one in alone)
+    found.evaluate(whole, 4, stop_at_end=False)
+    again = [found.evaluate(one, 4, stop_at_end=False, top=10, reuse=True) for one in prompts]
+    reused = [one.reused_tokens for one in again]
+    assert reused == [(one - one % block) for one in (128, 129, 148, 2 * block - 1, 2 * block, 0)]
+    for one, other, prompt in zip(alone, again, prompts, strict=True):
+        assert (one.tokens, one.first_logprobs) == (other.tokens, other.first_logprobs)
+        assert other.evaluated_tokens + other.reused_tokens == len(prompt)
+
+
+def test_nothing_is_taken_from_a_cache_that_others_used(smollm2: Path) -> None:
+    found = runtime(smollm2, batch=32, ubatch=32)
+    prompt = fixed_prompt(80, found.vocabulary())
+    first = found.evaluate(prompt, 2, stop_at_end=False, top=10, reuse=True)
+    found.likelihoods(prompt[:40], [[5], [6]])
+    again = found.evaluate(prompt, 2, stop_at_end=False, top=10, reuse=True)
+    assert (first.reused_tokens, again.reused_tokens) == (0, 0)
+    assert again.tokens == first.tokens
+
+
 def test_the_same_greedy_answer_whatever_was_asked_before(loaded: LlamaCpp) -> None:
     ids = [loaded.tokenize(prompt) for prompt in PROMPTS]
     first = [loaded.evaluate(one, 8, stop_at_end=False).tokens for one in ids]

@@ -53,6 +53,12 @@ def test_however_a_worker_ends_the_cause_is_named_and_the_next_one_answers(name:
     assert (len(said), error) == (1, None)
 
 
+def test_a_worker_that_is_heard_does_not_hang_and_only_its_data_are_told() -> None:
+    said, error = outcome(Worker(fake("thinks"), 5))
+    assert error is None
+    assert [set(one) for one in said] == [{"pid"}]
+
+
 def test_what_a_worker_said_before_it_hung_is_kept() -> None:
     said, error = outcome(Worker(fake("hangs"), 3))
     assert error and error.cause == "timeout"

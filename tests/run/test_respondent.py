@@ -50,8 +50,9 @@ def test_an_answer_ends_before_the_first_stop(stop: tuple[str, ...], said: str, 
     assert one.turns[0]["new_tokens"] == len(said) + (len(stop[-1]) if ended == "stop" else 0)
 
 
-def test_each_request_is_kept_in_order() -> None:
-    one = listener()
+def test_each_request_is_kept_in_order_and_heard() -> None:
+    runtime, heard = Counts(), list[int]()
+    one = Listener(runtime, runtime.chat_template(), "item", lambda: heard.append(len(one.turns)))
     said = one.answer(QUESTION, 3)
     more = [*QUESTION, {"role": "assistant", "content": said}, *QUESTION]
     one.answer(more, 5)
@@ -61,6 +62,7 @@ def test_each_request_is_kept_in_order() -> None:
         sha256(text + said + text),
     ]
     assert [turn["new_tokens"] for turn in one.turns] == [3, 5]
+    assert heard == [1, 2]
 
 
 def test_tools_go_to_the_models_own_template() -> None:

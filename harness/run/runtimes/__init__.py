@@ -96,7 +96,7 @@ class Answer:
     """One prompt evaluated and continued greedily.
 
     `token_seconds` has one entry per token after the first. `evaluated_tokens` is the runtime's
-    own count of prompt tokens it computed: less than the prompt's length means a reused prefix.
+    own count of prompt tokens it computed; `reused_tokens` were in the cache from the call before.
     """
 
     tokens: list[int]
@@ -111,6 +111,7 @@ class Answer:
     image_seconds: float | None = None
     """From pixels to embeddings, all images; None where there was none. Before the prefill, and
     so part of `first_token_seconds`, not of `prefill_seconds`."""
+    reused_tokens: int = 0
 
     def timing(self) -> dict[str, Any]:
         """As `harness.run.records.Repeat`."""
@@ -169,12 +170,20 @@ class Runtime(Protocol):
     def vocabulary(self) -> int: ...
 
     def evaluate(
-        self, prompt: Prompt, new_tokens: int, *, stop_at_end: bool, top: int = 0, stop: Stop = None
+        self,
+        prompt: Prompt,
+        new_tokens: int,
+        *,
+        stop_at_end: bool,
+        top: int = 0,
+        stop: Stop = None,
+        reuse: bool = False,
     ) -> Answer:
         """Forgets everything, evaluates `prompt`, samples greedily up to `new_tokens`.
 
-        `top`: how many of the likeliest first tokens to tell. It and `stop` cost time, and are
-        left out where anything is timed.
+        `top`: how many of the likeliest first tokens to tell. `reuse` allows not to forget what
+        the prompt before began with alike, as far as the answer stays the same to the bit; a
+        runtime that cannot promise that computes all. All three are for what is not timed.
         """
         ...
 

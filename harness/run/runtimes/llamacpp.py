@@ -3,8 +3,8 @@
 Does not guarantee the speed of the high-level `Llama` class: that one is slower. Sampling is
 greedy: NumPy's argmax over llama.cpp's own buffer of logits, of which nothing is copied, where
 llama.cpp's greedy sampler lists the whole vocabulary first. Of equal logits the first wins, as
-there. The KV cache is cleared before each prompt and found
-empty, or the sample fails. Images: see `llamacpp_vision`.
+there. The KV cache is cleared before each prompt and found empty, or the sample fails, unless reuse
+is asked for. Images: see `llamacpp_vision`.
 """
 
 from __future__ import annotations
@@ -32,8 +32,9 @@ from harness.run.runtimes import (
     stopped,
     times,
 )
-from harness.run.runtimes.llamacpp_likelihoods import SEQUENCES, Scorer
+from harness.run.runtimes.llamacpp_likelihoods import SEQUENCES, Scorer, can_go_back
 from harness.run.runtimes.logits import likeliest
+from harness.run.runtimes.option_tree import reusable
 
 if TYPE_CHECKING:
     from harness.run.images import Pixels
@@ -63,7 +64,8 @@ class LlamaCpp:
     def load(self, path: str, settings: Settings) -> None:
         """A GGUF file, or a folder that holds one and may hold its mmproj."""
         self._settings, asked = settings, settings.options
-        self._batch = int(asked["batch"])
+        self._batch, micro = int(asked["batch"]), int(asked["ubatch"])
+        self._block = self._batch if self._batch % micro else micro
         file, projector = Path(path), None
         if file.is_dir():
             from harness.run.runtimes.llamacpp_vision import split_folder
@@ -77,6 +79,7 @@ class LlamaCpp:
             raise ArtifactRefused(last_words(self._log))
         self._model = model
         self._vocab = api.llama_model_get_vocab(model)
+        self._keeps = can_go_back(model)
         self._vision = self._load_vision(projector) if projector else None
 
     def _load_vision(self, projector: Path) -> Vision:
@@ -103,13 +106,21 @@ class LlamaCpp:
         self._context = context
         self._memory = api.llama_get_memory(context)
         self._scorer: Scorer | None = None
+        self._held: list[int] = []
 
     def evaluate(
-        self, prompt: Prompt, new_tokens: int, *, stop_at_end: bool, top: int = 0, stop: Stop = None
+        self,
+        prompt: Prompt,
+        new_tokens: int,
+        *,
+        stop_at_end: bool,
+        top: int = 0,
+        stop: Stop = None,
+        reuse: bool = False,
     ) -> Answer:
         ids, images = (prompt.ids, prompt.images) if isinstance(prompt, Seen) else (prompt, None)
-        self._clear(len(ids))
-        batches, next_token = text_batches(ids, self._batch), (api.llama_token * 1)()
+        kept = self._go_back(ids, reuse and not images)
+        batches, next_token = text_batches(ids[kept:], self._batch), (api.llama_token * 1)()
         step = api.llama_batch_get_one(next_token, 1)  # for all: making one takes microseconds
         context, clock, is_end = self._context, time.perf_counter, api.llama_vocab_is_eog
         decode, synchronize = api.llama_decode, api.llama_synchronize
@@ -133,9 +144,11 @@ class LlamaCpp:
             cut = bool(stop and stop(tokens))
 
         self._went_well(status, logits)
+        self._held = [] if images else ids
         return Answer(
             tokens=tokens,
             evaluated_tokens=self._evaluated(len(ids), len(tokens)),
+            reused_tokens=kept,
             **times(start, prefilled, stamps, embedded),
             stopped=stopped(ended, cut),
             first_logprobs=first,
@@ -148,6 +161,7 @@ class LlamaCpp:
             # llama.cpp aborts where a micro-batch cannot hold a token of each.
             self.create_context(min(SEQUENCES, int(self._settings.options["ubatch"])))
             self._scorer = Scorer(self._context, self._model)
+        self._held = []
         return self._scorer.likelihoods(prefix, options)
 
     def _prefill(self, batches: list[Any], images: Any) -> tuple[int, float | None, float]:
@@ -166,15 +180,28 @@ class LlamaCpp:
             raise ArtifactRefused(f"{NO_VISION}: no mmproj file")
         return self._vision
 
-    def _clear(self, needed: int) -> None:
-        if needed > self._settings.context:
-            raise NoRoom(f"{needed} tokens; the context has {self._settings.context}")
+    def _go_back(self, ids: list[int], reuse: bool) -> int:
+        """Empties the cache, or all of it but what `ids` begin with: so many tokens are kept.
+
+        Only whole micro-batches of the prompt before are kept. The rest is then computed in the
+        very batches that it would be in without them, so that the answer is the same to the bit.
+        """
+        if len(ids) > self._settings.context:
+            raise NoRoom(f"{len(ids)} tokens; the context has {self._settings.context}")
+        # Two are left to compute: llama.cpp counts a single one as no prompt.
+        alike = reusable(self._held, ids[:-1]) if reuse and self._keeps else 0
+        kept, self._held = alike - alike % self._block, []  # whatever happens now
         if self._scorer:
             self._scorer.forget()
-        api.llama_memory_clear(self._memory, True)
-        if api.llama_memory_seq_pos_max(self._memory, 0) != -1:
-            raise RuntimeError("the KV cache is not empty after it was cleared")
+        if kept:
+            api.llama_memory_seq_rm(self._memory, 0, kept, -1)
+        else:
+            api.llama_memory_clear(self._memory, True)
+        there = api.llama_memory_seq_pos_max(self._memory, 0) + 1
+        if there != kept:
+            raise RuntimeError(f"the KV cache holds {there} tokens after it was cleared to {kept}")
         api.llama_perf_context_reset(self._context)
+        return kept
 
     def _went_well(self, status: int, logits: Logits) -> None:
         if status == _NO_ROOM:

@@ -26,12 +26,7 @@ class Scorer:
     def __init__(self, context: Any, model: Any) -> None:
         self._context, self._memory = context, api.llama_get_memory(context)
         self._vocabulary = int(api.llama_vocab_n_tokens(api.llama_model_get_vocab(model)))
-        # Neither a window nor a recurrent state can be taken back to an earlier token.
-        self._keeps = not (
-            api.llama_model_n_swa(model)
-            or api.llama_model_is_recurrent(model)
-            or api.llama_model_is_hybrid(model)
-        )
+        self._keeps = can_go_back(model)
         self._sequences = int(api.llama_n_seq_max(context))
         self._held: list[int] = []
 
@@ -90,6 +85,15 @@ class Scorer:
                 wanted, tokens = zip(*node.next, strict=True)
                 for at, one in zip(wanted, log_probabilities(logits, tokens), strict=True):
                     found[at].append(one)
+
+
+def can_go_back(model: Any) -> bool:
+    """Whether its cache can be taken back to an earlier token: no window's, no recurrent state."""
+    return not (
+        api.llama_model_n_swa(model)
+        or api.llama_model_is_recurrent(model)
+        or api.llama_model_is_hybrid(model)
+    )
 
 
 def _fill(batch: Any, tree: Sequence[Node], options: int) -> None:

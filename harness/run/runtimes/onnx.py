@@ -124,7 +124,14 @@ class Onnx:
         self._held: list[int] = []
 
     def evaluate(
-        self, prompt: Prompt, new_tokens: int, *, stop_at_end: bool, top: int = 0, stop: Stop = None
+        self,
+        prompt: Prompt,
+        new_tokens: int,
+        *,
+        stop_at_end: bool,
+        top: int = 0,
+        stop: Stop = None,
+        reuse: bool = False,
     ) -> Answer:
         ids = prompt.ids if isinstance(prompt, Seen) else prompt
         sight = self._sight(prompt) if isinstance(prompt, Seen) else None

@@ -166,7 +166,14 @@ class Transformers:
         return last
 
     def evaluate(
-        self, prompt: Prompt, new_tokens: int, *, stop_at_end: bool, top: int = 0, stop: Stop = None
+        self,
+        prompt: Prompt,
+        new_tokens: int,
+        *,
+        stop_at_end: bool,
+        top: int = 0,
+        stop: Stop = None,
+        reuse: bool = False,
     ) -> Answer:
         given = prompt.ids if isinstance(prompt, Seen) else prompt
         if len(given) > self._settings.context:

@@ -32,8 +32,9 @@ def measure(request: Request, channel: Channel) -> Iterator[dict[str, Any]]:
     for item in items:
         if item.id not in request.skip:
             channel.send("item", item=item.id)
+            listener = Listener(runtime, template, item.id, lambda: channel.send("alive"))
             try:
-                answer = _answer(task, task_kind, item, Listener(runtime, template, item.id))
+                answer = _answer(task, task_kind, item, listener)
             except (ArtifactRefused, BadFile) as error:
                 channel.send("refused", detail=str(error))
             else:

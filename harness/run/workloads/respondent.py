@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from harness.errors import BadFile
@@ -17,12 +17,22 @@ _LONGEST_CHARACTER = 4  # bytes
 
 
 class Listener:
-    """Answers one item with a loaded runtime. Implements `harness.run.tasks.Respondent`."""
+    """Answers one item with a loaded runtime. Implements `harness.run.tasks.Respondent`.
 
-    def __init__(self, runtime: Runtime, template: str, item: str) -> None:
+    `answered` is called after each answer: a conversation may take longer than one is waited for.
+    """
+
+    def __init__(
+        self,
+        runtime: Runtime,
+        template: str,
+        item: str,
+        answered: Callable[[], None] = lambda: None,
+    ) -> None:
         self.turns: list[dict[str, Any]] = []
         """As `harness.run.records.Turn`."""
         self._runtime, self._template, self._item = runtime, template, item
+        self._answered = answered
 
     def answer(
         self,
@@ -38,7 +48,9 @@ class Listener:
             raise ArtifactRefused("the model's chat template shows no tools")
         seen = self._see(prompt, images)
         asked, rest = seen if images else seen.ids, {"stop": self._stop(stop)} if stop else {}
-        answer = self._runtime.evaluate(asked, max_new_tokens, stop_at_end=True, top=_TOP, **rest)
+        answer = self._runtime.evaluate(
+            asked, max_new_tokens, stop_at_end=True, top=_TOP, reuse=True, **rest
+        )
         self.turns.append(
             {
                 "prompt_sha256": sha256(prompt),
@@ -48,11 +60,13 @@ class Listener:
                 "prompt_start": seen.ids[:_START],
                 "prompt_ids_sha256": sha256(json.dumps(seen.ids)),
                 "evaluated_tokens": answer.evaluated_tokens,
+                "reused_tokens": answer.reused_tokens,
                 "new_tokens": len(answer.tokens),
                 "stopped": answer.stopped,
                 "first_logprobs": answer.first_logprobs,
             }
         )
+        self._answered()
         said = answer.tokens[:-1] if answer.stopped == "end" else answer.tokens
         return _before(self._runtime.detokenize(said), stop)
 
