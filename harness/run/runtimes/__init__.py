@@ -170,15 +170,9 @@ class Runtime(Protocol):
     def vocabulary(self) -> int: ...
 
     def evaluate(
-        self,
-        prompt: Prompt,
-        new_tokens: int,
-        *,
-        stop_at_end: bool,
-        top: int = 0,
-        stop: Stop = None,
-        reuse: bool = False,
-    ) -> Answer:
+        self, prompt: Prompt, new_tokens: int, *,
+        stop_at_end: bool, top: int = 0, stop: Stop = None, reuse: bool = False,
+    ) -> Answer:  # fmt: skip
         """Forgets everything, evaluates `prompt`, samples greedily up to `new_tokens`.
 
         `top`: how many of the likeliest first tokens to tell. `reuse` allows not to forget what

@@ -109,15 +109,9 @@ class LlamaCpp:
         self._held: list[int] = []
 
     def evaluate(
-        self,
-        prompt: Prompt,
-        new_tokens: int,
-        *,
-        stop_at_end: bool,
-        top: int = 0,
-        stop: Stop = None,
-        reuse: bool = False,
-    ) -> Answer:
+        self, prompt: Prompt, new_tokens: int, *,
+        stop_at_end: bool, top: int = 0, stop: Stop = None, reuse: bool = False,
+    ) -> Answer:  # fmt: skip
         ids, images = (prompt.ids, prompt.images) if isinstance(prompt, Seen) else (prompt, None)
         kept = self._go_back(ids, reuse and not images)
         batches, next_token = text_batches(ids[kept:], self._batch), (api.llama_token * 1)()

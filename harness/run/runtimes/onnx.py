@@ -124,15 +124,9 @@ class Onnx:
         self._held: list[int] = []
 
     def evaluate(
-        self,
-        prompt: Prompt,
-        new_tokens: int,
-        *,
-        stop_at_end: bool,
-        top: int = 0,
-        stop: Stop = None,
-        reuse: bool = False,
-    ) -> Answer:
+        self, prompt: Prompt, new_tokens: int, *,
+        stop_at_end: bool, top: int = 0, stop: Stop = None, reuse: bool = False,
+    ) -> Answer:  # fmt: skip
         ids = prompt.ids if isinstance(prompt, Seen) else prompt
         sight = self._sight(prompt) if isinstance(prompt, Seen) else None
         before, last = len(ids), len(ids) + new_tokens - 1

@@ -166,15 +166,9 @@ class Transformers:
         return last
 
     def evaluate(
-        self,
-        prompt: Prompt,
-        new_tokens: int,
-        *,
-        stop_at_end: bool,
-        top: int = 0,
-        stop: Stop = None,
-        reuse: bool = False,
-    ) -> Answer:
+        self, prompt: Prompt, new_tokens: int, *,
+        stop_at_end: bool, top: int = 0, stop: Stop = None, reuse: bool = False,
+    ) -> Answer:  # fmt: skip
         given = prompt.ids if isinstance(prompt, Seen) else prompt
         if len(given) > self._settings.context:
             raise NoRoom(f"{len(given)} tokens in a context of {self._settings.context}")
