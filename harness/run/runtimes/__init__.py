@@ -140,11 +140,13 @@ class Seen:
 class Likelihoods:
     """How likely some options are after one prefix.
 
-    `logprobs`: of each token of each option. `evaluated_tokens` were computed and
-    `reused_tokens` of the prefix were in the cache from the call before.
+    `logprobs`: of each token of each option; `likeliest`: the token that the model would have put
+    in its place, of equal ones the lowest. `evaluated_tokens` were computed and `reused_tokens` of
+    the prefix were in the cache from the call before.
     """
 
     logprobs: list[list[float]]
+    likeliest: list[list[int]]
     evaluated_tokens: int
     reused_tokens: int
 

@@ -13,7 +13,7 @@ import llama_cpp as api
 import numpy as np
 
 from harness.run.runtimes import ArtifactRefused, Likelihoods
-from harness.run.runtimes.logits import log_probabilities
+from harness.run.runtimes.logits import Places
 from harness.run.runtimes.option_tree import Node, nodes, reusable
 
 SEQUENCES = 64
@@ -43,16 +43,16 @@ class Scorer:
             raise ArtifactRefused(f"{kept + len(tree)} tokens; the context has {room}")
         self._go_back(kept, len(options))
         self._held = []
-        found: list[list[float]] = [[] for _ in options]
+        places = Places(len(options))
         size = int(api.llama_n_batch(self._context))
         for start in range(0, len(tree), size):
-            self._compute(tree[start : start + size], len(options), found)
+            self._compute(tree[start : start + size], len(options), places)
         for at, option in enumerate(options, 1):
             last = api.llama_memory_seq_pos_max(self._memory, at)
             if last != len(prefix) + len(option) - 2:
                 raise RuntimeError(f"option {at} ends at {last} in the KV cache")
         self._held = prefix
-        return Likelihoods(found, len(tree), kept)
+        return Likelihoods(places.logprobs, places.likeliest, len(tree), kept)
 
     def _go_back(self, kept: int, options: int) -> None:
         """To the first `kept` tokens of the prefix, which each option then begins with."""
@@ -69,7 +69,7 @@ class Scorer:
         for sequence in range(1, options + 1 if kept else 0):
             api.llama_memory_seq_cp(memory, 0, sequence, -1, -1)
 
-    def _compute(self, tree: Sequence[Node], options: int, found: list[list[float]]) -> None:
+    def _compute(self, tree: Sequence[Node], options: int, places: Places) -> None:
         batch = api.llama_batch_init(len(tree), 0, options + 1)
         try:
             _fill(batch, tree, options)
@@ -81,10 +81,7 @@ class Scorer:
         for row, node in enumerate(tree):
             if node.next:
                 there = api.llama_get_logits_ith(self._context, row)
-                logits = np.ctypeslib.as_array(there, (self._vocabulary,))
-                wanted, tokens = zip(*node.next, strict=True)
-                for at, one in zip(wanted, log_probabilities(logits, tokens), strict=True):
-                    found[at].append(one)
+                places.read(np.ctypeslib.as_array(there, (self._vocabulary,)), node.next)
 
 
 def can_go_back(model: Any) -> bool:

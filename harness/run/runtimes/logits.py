@@ -26,6 +26,22 @@ def log_probabilities(logits: NDArray[np.float32], tokens: Sequence[int]) -> lis
     return [float(wide[token]) for token in tokens]
 
 
+class Places:
+    """What is read at the places of some options, in the order in which it is read."""
+
+    def __init__(self, options: int) -> None:
+        self.logprobs: list[list[float]] = [[] for _ in range(options)]
+        self.likeliest: list[list[int]] = [[] for _ in range(options)]
+
+    def read(self, logits: NDArray[np.float32], wanted: Sequence[tuple[int, int]]) -> None:
+        """One place, by its logits: options, each with its token there."""
+        best = int(logits.argmax())
+        options, tokens = zip(*wanted, strict=True)
+        for option, one in zip(options, log_probabilities(logits, tokens), strict=True):
+            self.logprobs[option].append(one)
+            self.likeliest[option].append(best)
+
+
 def _normalised(logits: NDArray[np.float32]) -> NDArray[np.float64]:
     wide = logits.astype(np.float64)
     wide -= wide.max()

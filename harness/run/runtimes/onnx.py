@@ -39,7 +39,7 @@ from harness.run.runtimes import (
     stopped,
     times,
 )
-from harness.run.runtimes.logits import likeliest, log_probabilities
+from harness.run.runtimes.logits import Places, likeliest
 from harness.run.runtimes.onnx_call import Buffers, Call, Chain, Sessions
 from harness.run.runtimes.onnx_folder import Folder
 from harness.run.runtimes.onnx_providers import Executor, device_of
@@ -184,17 +184,16 @@ class Onnx:
             first = call.run(reused).copy()
             evaluated = self._cache.filled() - reused
             step = self._call(self._sessions, 1, range(start, start + longest))
-            found = []
-            for option in options:
+            places = Places(len(options))
+            for at, option in enumerate(options):
                 self._cache.back_to(start)
-                logprobs = log_probabilities(first, option[:1])
+                places.read(first, [(at, option[0])])
                 for past, (token, following) in enumerate(pairwise(option), start):
                     step.ids[0] = token
-                    logprobs += log_probabilities(step.run(past), [following])
+                    places.read(step.run(past), [(at, following)])
                 evaluated += self._cache.filled() - start
-                found.append(logprobs)
         self._held = prefix
-        return Likelihoods(found, evaluated, reused)
+        return Likelihoods(places.logprobs, places.likeliest, evaluated, reused)
 
     def applied(self) -> dict[str, Any]:
         """From the sessions as they were made; the context from the cache."""

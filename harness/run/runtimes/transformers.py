@@ -231,11 +231,11 @@ class Transformers:
         with _refusing(), torch.inference_mode():
             self._back_to(kept)
             reused, self._held = self._cached(), []
-            found = in_one_pass(self._model, self._cache, reused, tree, len(options))
+            places = in_one_pass(self._model, self._cache, reused, tree, len(options))
             evaluated = self._cached() - reused
             self._back_to(len(prefix))
         self._held = prefix
-        return Likelihoods(found, evaluated, reused)
+        return Likelihoods(places.logprobs, places.likeliest, evaluated, reused)
 
     def _back_to(self, tokens: int) -> None:
         for layer in self._cache.layers:

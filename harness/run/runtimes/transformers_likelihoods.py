@@ -9,14 +9,12 @@ from typing import Any
 import torch
 
 from harness.run.runtimes import Likelihoods
-from harness.run.runtimes.logits import log_probabilities
+from harness.run.runtimes.logits import Places
 from harness.run.runtimes.option_tree import Node, sees
 
 
-def in_one_pass(
-    model: Any, cache: Any, past: int, tree: Sequence[Node], options: int
-) -> list[list[float]]:
-    """The log-probability of each option's tokens; the cache then ends with those of `tree`."""
+def in_one_pass(model: Any, cache: Any, past: int, tree: Sequence[Node], options: int) -> Places:
+    """What stands at each option's places; the cache then ends with the tokens of `tree`."""
     device = model.device
     rows = [row for row, node in enumerate(tree) if node.next]
     out = model(
@@ -30,12 +28,10 @@ def in_one_pass(
     logits = out.logits[0].float().numpy(force=True)
     if len(logits) != len(rows):  # a model that cannot leave any out
         logits = logits[rows]
-    found: list[list[float]] = [[] for _ in range(options)]
+    places = Places(options)
     for row, one in zip(rows, logits, strict=True):
-        wanted, tokens = zip(*tree[row].next, strict=True)
-        for at, value in zip(wanted, log_probabilities(one, tokens), strict=True):
-            found[at].append(value)
-    return found
+        places.read(one, tree[row].next)
+    return places
 
 
 def one_by_one(
@@ -45,17 +41,17 @@ def one_by_one(
     options: Sequence[list[int]],
 ) -> Likelihoods:
     """Each option after the whole prefix, from an empty cache."""
-    found, evaluated = list[list[float]](), 0
-    for option in options:
+    places, evaluated = Places(len(options)), 0
+    for at, option in enumerate(options):
         ids = torch.tensor([[*prefix, *option[:-1]]], device=model.device)
         out = model(
             input_ids=ids, past_key_values=new_cache(), use_cache=True, logits_to_keep=len(option)
         )
         rows = out.logits[0, -len(option) :].float().numpy(force=True)
-        pairs = zip(rows, option, strict=True)
-        found.append([log_probabilities(row, [token])[0] for row, token in pairs])
+        for row, token in zip(rows, option, strict=True):
+            places.read(row, [(at, token)])
         evaluated += ids.shape[1]
-    return Likelihoods(found, evaluated, 0)
+    return Likelihoods(places.logprobs, places.likeliest, evaluated, 0)
 
 
 def _mask(tree: Sequence[Node], past: int, model: Any) -> torch.Tensor | None:

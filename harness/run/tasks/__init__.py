@@ -24,6 +24,7 @@ KINDS = {
     "made_calls": "harness.run.tasks.made_calls",
     "multi_turn": "harness.run.tasks.multi_turn",
     "multiple_choice": "harness.run.tasks.multiple_choice",
+    "text_windows": "harness.run.tasks.text_windows",
     "tool_calls": "harness.run.tasks.tool_calls",
     "tool_chains": "harness.run.tasks.tool_chains",
     "visual_questions": "harness.run.tasks.visual_questions",
@@ -112,6 +113,15 @@ class Respondent(Protocol):
 
         Each pair is split into tokens as one text. A part of it that begins like the context
         before is not computed again.
+        """
+
+    def window(self, text: str, at: int, length: int) -> list[tuple[float, bool]]:
+        """The text's own tokens in the second half of a window: the log-probability of each, and
+        whether the model holds it for the likeliest.
+
+        The text's tokens are cut into windows of `length`; this is the one numbered `at`. A model
+        whose texts begin with a start token sees one in place of the window's first token, and of
+        the second half the first token is not scored. All as llama.cpp's llama-perplexity has it.
         """
 
 

@@ -9,10 +9,12 @@ from typing import Any
 
 from harness.errors import BadFile
 from harness.run.chat_template import render
-from harness.run.runtimes import ArtifactRefused, Runtime, Seen, Stop
+from harness.run.runtimes import ArtifactRefused, Likelihoods, Runtime, Seen, Stop
 
 _START, _TOP = 8, 10
 """Enough of a prompt's ids to see a doubled start token, and of the first token's likeliest."""
+_DIGITS = 6
+"""Decimals that are kept of a window's log-probabilities, of which there are hundreds."""
 _LONGEST_CHARACTER = 4  # bytes
 
 
@@ -72,22 +74,42 @@ class Listener:
 
     def likelihoods(self, context: str, options: Sequence[str]) -> list[float]:
         prefix, tails = self._split(context, options)
+        found = self._weigh([context, *options], prefix, tails)
+        self.turns[-1]["logprobs"] = found.logprobs
+        return [sum(one) for one in found.logprobs]
+
+    def window(self, text: str, at: int, length: int) -> list[tuple[float, bool]]:
+        ids = self._runtime.tokenize(text, special=True)
+        start = self._runtime.tokenize("", special=True)[:1]
+        window = ids[at * length : (at + 1) * length]
+        if len(window) < length:
+            raise BadFile(f"item {self._item}: the text is over after {len(ids)} tokens")
+        if start == ids[:1]:  # each window stands alone, and begins as a text does
+            window[:1] = start
+        half = length // 2 + 1
+        prefix, rest = window[:half], window[half:]
+        found = self._weigh([text, at, length], prefix, [rest])
+        logprobs, likeliest = [round(one, _DIGITS) for one in found.logprobs[0]], found.likeliest[0]
+        self.turns[-1] |= {"logprobs": [logprobs], "likeliest": [likeliest]}
+        hits = (token == best for token, best in zip(rest, likeliest, strict=True))
+        return list(zip(logprobs, hits, strict=True))
+
+    def _weigh(self, asked: list[Any], prefix: list[int], tails: list[list[int]]) -> Likelihoods:
+        """The likelihoods of some options; what was asked becomes a turn."""
         found = self._runtime.likelihoods(prefix, tails)
-        fed = len(prefix) + sum(len(tail) - 1 for tail in tails)
         self.turns.append(
             {
-                "prompt_sha256": sha256(json.dumps([context, *options])),
-                "prompt_tokens": fed,
+                "prompt_sha256": sha256(json.dumps(asked)),
+                "prompt_tokens": len(prefix) + sum(len(tail) - 1 for tail in tails),
                 "prompt_start": prefix[:_START],
                 "prompt_ids_sha256": sha256(json.dumps([prefix, *tails])),
                 "evaluated_tokens": found.evaluated_tokens,
                 "reused_tokens": found.reused_tokens,
                 "new_tokens": 0,
                 "stopped": None,
-                "logprobs": found.logprobs,
             }
         )
-        return [sum(one) for one in found.logprobs]
+        return found
 
     def _split(self, context: str, options: Sequence[str]) -> tuple[list[int], list[list[int]]]:
         """The ids of the context, and of what each option adds to it.
