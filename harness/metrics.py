@@ -5,33 +5,8 @@ Bytes, seconds, tokens and shares inside; `show` turns a value into text at the 
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Literal
-
 from harness import shown
-
-Statistic = Literal[
-    "log_t", "paired", "wilson", "lead", "slope", "bracket", "exact", "bounds", "price_ratio"
-]
-"""How `harness.judge` turns samples into an estimate with an interval; see judge/estimates.py."""
-
-
-@dataclass(frozen=True)
-class Metric:
-    """One quantity. `comes_from` names the workload that yields it; None means a task."""
-
-    name: str
-    label: str
-    """What a reader of a page is shown instead of the name."""
-    unit: str
-    better: Literal["higher", "lower"] | None
-    comes_from: str | None
-    statistic: Statistic
-    show: Callable[[float | str | bool], str]
-    definition: str
-    misses: str
-
+from harness.metric import Metric
 
 _TIMED = "quality of the output; sustained speed once the machine is hot"
 _MEMORY = "memory of other programs; behaviour once the context is full of real text"
@@ -249,6 +224,30 @@ _ROWS = (
         "what the answers are worth in the mean, less what those of the other model or "
         "quantisation are, over the items that both answered, pair by pair",
         "other prompts, examples and rules for the same data: the task's file says which",
+    ),
+    Metric(
+        "perplexity",
+        "perplexity",
+        "ratio",
+        "lower",
+        None,
+        "windows",
+        shown.perplexity,
+        "exponential of the mean negative log-likelihood of a text's own tokens, over the second "
+        "half of each window, as llama.cpp's llama-perplexity defines it",
+        "other texts; models with another tokenizer, whose tokens are other ones",
+    ),
+    Metric(
+        "top1_agreement",
+        "share of tokens held for likeliest by both",
+        "share",
+        "higher",
+        None,
+        "token_pairs",
+        shown.share,
+        "share of a text's scored tokens at which the claim's artifact holds the same token for "
+        "likeliest as the one it is compared with; tokens of one window count as one group",
+        "how sure either is; where the two part in an answer of their own, after which all differs",
     ),
     Metric(
         "parameters",

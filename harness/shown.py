@@ -54,6 +54,11 @@ def ratio(value: Value) -> str:
     return f"{float(value):.3f} times"
 
 
+def perplexity(value: Value) -> str:
+    """Of no unit, to two decimals."""
+    return f"{float(value):.2f}"
+
+
 def plain(value: Value) -> str:
     """Names and yes or no."""
     if isinstance(value, bool):

@@ -194,13 +194,21 @@ def p_different(tails: Tails, threshold: float) -> float:
 
 
 def p_same(tails: Tails, threshold: float, margin: float) -> float:
-    """TOST: p for the true value lying outside threshold x (1 +- margin)."""
-    return max(tails(threshold * (1 - margin))[0], tails(threshold * (1 + margin))[1])
+    """TOST: p for the true value lying outside what `around` gives."""
+    least, most = around(threshold, margin)
+    return max(tails(least)[0], tails(most)[1])
 
 
 def p_not_same(tails: Tails, threshold: float, margin: float) -> float:
-    """p for the true value lying inside threshold x (1 +- margin)."""
-    return min(tails(threshold * (1 - margin))[1], tails(threshold * (1 + margin))[0])
+    """p for the true value lying inside what `around` gives."""
+    least, most = around(threshold, margin)
+    return min(tails(least)[1], tails(most)[0])
+
+
+def around(threshold: float, margin: float) -> tuple[float, float]:
+    """The values that are the same: a share of the threshold either way; about 0 just so much."""
+    reach = threshold * margin if threshold else margin
+    return threshold - reach, threshold + reach
 
 
 def holm(p_values: Sequence[float]) -> list[float]:

@@ -7,7 +7,8 @@ import re
 import pytest
 
 from harness.judge import estimates
-from harness.metrics import METRICS, Metric
+from harness.metric import Metric
+from harness.metrics import METRICS
 from harness.run import values
 from harness.run.workloads import WORKLOADS
 

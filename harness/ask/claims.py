@@ -12,6 +12,7 @@ from harness import home
 from harness.ask import yaml_file
 from harness.ask.yaml_file import Row
 from harness.errors import BadFile, UnknownName
+from harness.metric import TWO_RUNS
 from harness.metrics import METRICS
 from harness.statistics import TAIL_MINIMUM
 
@@ -74,7 +75,8 @@ class Conditions(Row):
 class Rule(Row):
     """What makes a claim true, fixed before anything is measured.
 
-    `same` holds where the whole interval lies within `margin` (a share) of the threshold.
+    `same` holds where the whole interval lies within `margin` of the threshold: a share of it, or
+    where the threshold is 0 the margin itself.
     """
 
     metric: str
@@ -114,10 +116,10 @@ class Rule(Row):
             raise ValueError(f"{metric.name} takes {wanted} of conditions.services")
         if (metric.comes_from == "calls") != (on.call is not None):
             raise ValueError("conditions.call is for metrics of a call, and theirs")
-        if (metric.statistic in ("paired", "lead")) != (on.against is not None):
+        if (metric.statistic in ("paired", *TWO_RUNS)) != (on.against is not None):
             raise ValueError("conditions.against is for metrics on a pair, and theirs")
-        if metric.statistic == "lead" and self.op == "same":
-            raise ValueError(f"{metric.name} is a difference: bound it with '>=' or '<='")
+        if metric.statistic == "lead" and self.op == "same" and self.threshold:
+            raise ValueError(f"{metric.name} is a difference: it is the same as 0, or bounded")
         if metric.statistic == "bracket" and on.memory_limit is None:
             raise ValueError(f"{metric.name} needs conditions.memory_limit")
         if metric.statistic == "slope" and len(on.contexts) < 2:

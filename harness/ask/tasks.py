@@ -93,7 +93,7 @@ class BundledText(Row):
     """A file of this repository below tasks/."""
 
     kind: Literal["bundled"]
-    members: dict[Literal["text"], Inside]
+    members: dict[str, Inside] = Field(min_length=1, max_length=1)
     sha256: Sha256
 
     def pinned(self) -> dict[str, Any]:

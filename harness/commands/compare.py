@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Sequence
 from pathlib import Path
 
 from harness import home, statistics
 from harness.commands import listing
 from harness.errors import UnknownName, UserError
+from harness.judge import text
 from harness.judge.paired import POWER, Paired, paired
 from harness.judge.parity import Parity, parity
 from harness.metrics import METRICS
 from harness.run import store
-from harness.run.records import Run
+from harness.run.records import Run, Sample
 from harness.run.values import value
 
 
@@ -42,6 +44,7 @@ def run(options: argparse.Namespace) -> int:
         status = _tell(compared)
         if compared.passed:
             _tell_loss(paired(*samples, _margin(options.margin)))
+            _tell_text(*samples)
         return status
     together = a.session == b.session and a.machine == b.machine
     rows = _ratios(folder_a, folder_b, a.cell.workload) if together else []
@@ -105,6 +108,24 @@ def _tell_loss(found: Paired | None) -> None:
             f"open: these items show two equal runs the same within {found.margin:.1%} with a "
             f"chance of {found.power:.0%}; for {POWER:.0%} it takes about {found.needed:,} items"
         )
+
+
+def _tell_text(a: Sequence[Sample], b: Sequence[Sample]) -> None:
+    """Of the windows of a text: perplexities, and how often both hold one token for likeliest."""
+    ratio, same = text.ratio(a, b), text.agreement(a, b).estimate()
+    if ratio is None or same is None:
+        return
+    one, other = text.perplexity(a), text.perplexity(b)
+    if one and other:
+        print(f"perplexity: A {one.value:.3f}, B {other.value:.3f}")
+    print(
+        f"A / B: {ratio.value:.4f} ({ratio.low:.4f} to {ratio.high:.4f}, {ratio.level:.0%} "
+        f"interval, {ratio.method})"
+    )
+    print(
+        f"same likeliest token: {same.value:.2%} of {same.n:,} ({same.low:.2%} to {same.high:.2%}, "
+        f"{same.level:.0%} interval, {same.method})"
+    )
 
 
 def _ratios(a: Path, b: Path, workload: str | None) -> list[tuple[str, str, str, int]]:

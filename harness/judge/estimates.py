@@ -8,12 +8,12 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Hashable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from statistics import fmean
 
 from harness import statistics
 from harness.ask.claims import Claim, Rule
-from harness.judge import paired
+from harness.judge import paired, text
 from harness.judge.verdicts import Interval, Outcome, Point, Value
 from harness.metrics import METRICS
 from harness.plan.cells import Cell
@@ -73,9 +73,9 @@ def _continuous(
     estimate: statistics.Estimate | None,
     series: list[Point],
 ) -> Reading:
-    """n was fixed first: where fewer processes gave a value, those that did decide nothing."""
+    """n was fixed first: where fewer gave a value, those that did decide nothing."""
     if estimate is None:
-        few = "fewer than two processes gave a value"
+        few = "fewer than two gave a value"
         reason = few if len(values) < 2 else "a value that is not above zero has no ratio"
         return _nothing(reason, n=len(values), series=series)
     holds, reason = _against(rule, estimate.low, estimate.high, float(rule.threshold))
@@ -125,21 +125,44 @@ def of_share(rule: Rule, items: Sequence[ItemData], values: Sequence[float]) -> 
     estimate = statistics.share(values, groups, _level(rule))
     if estimate is None:
         return _nothing("no item was answered")
-    holds, reason = _against(rule, estimate.low, estimate.high, float(rule.threshold))
-    p = _p(rule, statistics.share_tails(*statistics.effective(values, groups)), holds)
-    return Reading(
-        estimate.value, _interval(estimate), len(items), holds, reason, p_value=p, series=series
-    )
+    tails = statistics.share_tails(*statistics.effective(values, groups))
+    return _concluded(rule, estimate, tails, series)
+
+
+def _token_pairs(claim: Claim, rule: Rule, cells: Cells) -> Reading:
+    """n counts windows, as everywhere."""
+    (_, mine), (_, other) = cells
+    found = text.agreement(mine, other)
+    estimate = found.estimate(_level(rule))
+    if estimate is None:
+        return _nothing("no window was scored twice")
+    by_window = replace(estimate, n=len(set(found.windows)))
+    return _concluded(rule, by_window, found.tails(), [])
+
+
+def _windows(claim: Claim, rule: Rule, cells: Cells) -> Reading:
+    values = text.perplexities(cells[0][1])
+    series = [Point(label=f"window {at}", value=one, note="") for at, one in values.items()]
+    estimate = text.perplexity(cells[0][1], _level(rule))
+    return _continuous(rule, list(values.values()), estimate, series)
+
+
+def _concluded(
+    rule: Rule, found: statistics.Estimate, tails: statistics.Tails | None, series: list[Point]
+) -> Reading:
+    holds, reason = _against(rule, found.low, found.high, float(rule.threshold))
+    p = _p(rule, tails, holds)
+    return Reading(found.value, _interval(found), found.n, holds, reason, p, series)
 
 
 def _lead(claim: Claim, rule: Rule, cells: Cells) -> Reading:
-    found = paired.lead(*(items_of(rule, samples) for _, samples in cells))
+    """n counts the items that both answered, though of a group but one may count."""
+    mine, other = (items_of(rule, samples) for _, samples in cells)
+    found = paired.lead(mine, other, _level(rule))
     if found is None:
         return _nothing("no item was answered by both")
-    estimate, tails = found
-    holds, reason = _against(rule, estimate.low, estimate.high, float(rule.threshold))
-    p = _p(rule, tails, holds)
-    return Reading(estimate.value, _interval(estimate), estimate.n, holds, reason, p_value=p)
+    both = {item.item for item in mine} & {item.item for item in other}
+    return _concluded(rule, replace(found[0], n=len(both)), found[1], [])
 
 
 def groups_of(items: Sequence[ItemData]) -> list[Hashable]:
@@ -317,7 +340,7 @@ def _bounds(claim: Claim, rule: Rule, cells: Cells) -> Reading:
 def _against(rule: Rule, low: float, high: float, threshold: float) -> tuple[bool | None, str]:
     """Whether the whole interval clears the rule (True), fails it (False), or straddles (None)."""
     if rule.op == "same" and rule.margin is not None:
-        least, most = threshold * (1 - rule.margin), threshold * (1 + rule.margin)
+        least, most = statistics.around(threshold, rule.margin)
         inside, outside = least <= low and high <= most, high < least or low > most
     elif rule.op == ">=":
         inside, outside = low >= threshold, high < threshold
@@ -365,6 +388,8 @@ _STATISTICS: dict[str, Callable[[Claim, Rule, Cells], Reading]] = {
     "paired": _paired,
     "lead": _lead,
     "wilson": _wilson,
+    "windows": _windows,
+    "token_pairs": _token_pairs,
     "slope": _slope,
     "bracket": _bracket,
     "exact": _exact,

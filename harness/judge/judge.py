@@ -17,7 +17,8 @@ from harness.ask.tasks import Task
 from harness.errors import BadFile
 from harness.judge import estimates, other_rules
 from harness.judge.effort import told
-from harness.judge.estimates import Reading
+from harness.judge.estimates import Cells, Reading
+from harness.judge.parity import obstacle
 from harness.judge.shelf import Chosen, Shelf, Stored, played, problem
 from harness.judge.verdicts import (
     Evidence,
@@ -29,6 +30,7 @@ from harness.judge.verdicts import (
     Verdict,
     parse,
 )
+from harness.metric import TWO_RUNS
 from harness.metrics import METRICS
 from harness.run import store
 from harness.run.records import Sample
@@ -91,9 +93,17 @@ def _case(chosen: Chosen, samples: Sequence[list[Sample]]) -> Case:
     ]
     reading = estimates.read(claim, rule, cells)
     failed = sum(_failed(mine, rule) for mine in samples)
-    doubt = problem(rule, chosen.runs) or played(rule, samples)
+    doubt = problem(rule, chosen.runs) or played(rule, samples) or _unlike(rule, cells)
     flips = other_rules.flips(rule, cells, reading)
     return Case(chosen, reading, failed, doubt, flips)
+
+
+def _unlike(rule: Rule, cells: Cells) -> str | None:
+    """Whether two artifacts of one model were asked different things. Two models may be."""
+    if METRICS[rule.metric].statistic not in TWO_RUNS:
+        return None
+    (cell, mine), (against, other) = cells
+    return obstacle(mine, other) if cell.model == against.model else None
 
 
 def _failed(samples: Sequence[Sample], rule: Rule) -> int:

@@ -85,8 +85,10 @@ def paired(a: Sequence[Sample], b: Sequence[Sample], margin: float) -> Paired | 
     )
 
 
-def lead(a: Sequence[ItemData], b: Sequence[ItemData]) -> tuple[Estimate, Tails] | None:
-    """By how much the mean value of the first run's answers is above the second's, at LEVEL.
+def lead(
+    a: Sequence[ItemData], b: Sequence[ItemData], level: float = LEVEL
+) -> tuple[Estimate, Tails] | None:
+    """By how much the mean value of the first run's answers is above the second's.
 
     Over the items that both answered, with the tails that agree with the interval; None where
     there is none.
@@ -96,9 +98,9 @@ def lead(a: Sequence[ItemData], b: Sequence[ItemData]) -> tuple[Estimate, Tails]
         return None
     if in_parts:
         lost = _by_group(pairs)
-        return _bootstrap(lost, LEVEL), _bootstrap_tails(lost)
+        return _bootstrap(lost, level), _bootstrap_tails(lost)
     first, second = _discordant(pairs)
-    return _interval(first, second, len(pairs), LEVEL), _score_tails(first, second, len(pairs))
+    return _interval(first, second, len(pairs), level), _score_tails(first, second, len(pairs))
 
 
 def _counted(pairs: list[Pair]) -> tuple[list[Pair], bool]:

@@ -89,6 +89,15 @@ def parity(
     )
 
 
+def obstacle(a: Sequence[Sample], b: Sequence[Sample]) -> str | None:
+    """Why two runs were not asked the same. How far their answers are apart is not looked at: that
+    is what a pair of artifacts is run for."""
+    found = parity(a, b)
+    other = found.items - found.same_ids
+    reasons = [*found.reasons, *([f"other token ids in {other} of {found.items}"] if other else [])]
+    return f"the two runs do not compare: {reasons[0]}" if reasons else None
+
+
 def _same_image_tokens(one: ItemData, other: ItemData) -> bool:
     """A record from before there were images had none."""
     return (one.image_tokens or 0) == (other.image_tokens or 0)

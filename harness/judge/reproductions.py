@@ -105,12 +105,12 @@ def compare(rule: Rule, there: Finding, here: Finding) -> tuple[Answer, Differen
     A wide interval shows little, whatever it holds; it stands in the record.
     """
     statistic = METRICS[rule.metric].statistic
-    if statistic in ("log_t", "paired"):
+    if statistic in ("log_t", "paired", "windows"):
         values = [[point.value for point in one.series if point.value] for one in (here, there)]
         ratio = statistics.ratio_of_means(values[0], values[1])
         return _ratio(ratio) if ratio else ("not_comparable", None)
     if (
-        statistic == "wilson"
+        statistic in ("wilson", "token_pairs")
         and isinstance(here.estimate, float)
         and isinstance(there.estimate, float)
     ):

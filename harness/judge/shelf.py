@@ -12,6 +12,7 @@ from pathlib import Path
 
 from harness.ask.claims import Claim, Rule
 from harness.judge.estimates import fact_name
+from harness.metric import TWO_RUNS
 from harness.metrics import LOOKED_UP, METRICS
 from harness.plan.cells import Cell, cells_of
 from harness.run import store
@@ -149,7 +150,7 @@ def played(rule: Rule, samples: Iterable[Sequence[Sample]]) -> str | None:
 
 def _apart(rule: Rule, runs: Sequence[Run]) -> str | None:
     """Why runs of several cells can't be read together; None where they can."""
-    if METRICS[rule.metric].statistic == "lead":
+    if METRICS[rule.metric].statistic in TWO_RUNS:
         return None  # answers do not drift: the same items, whenever they were asked
     if is_paired(rule):
         # Sessions of the same cells share a name: what took turns also overlaps in time.

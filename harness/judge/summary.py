@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Sequence
 
 from harness import statistics
+from harness.judge import text
 from harness.judge.estimates import groups_of
 from harness.metrics import METRICS
 from harness.run.records import ItemData, Run, Sample
@@ -31,6 +32,10 @@ def summary(run: Run, samples: Sequence[Sample]) -> list[tuple[str, str, str]]:
             rows.append((metric.name, metric.show(values[0]), "one process: no interval"))
     items = [sample.data for sample in samples if isinstance(sample.data, ItemData)]
     rows += _shares(items)
+    if scored := text.perplexity(samples):
+        show = METRICS["perplexity"].show
+        note = f"{show(scored.low)} to {show(scored.high)} (95%, n = {scored.n} windows)"
+        rows.append(("perplexity", show(scored.value), note))
     for outcome, count in Counter(item.outcome for item in items).most_common():
         rows.append((outcome, str(count), f"of {len(items)} items"))
     causes = Counter(sample.cause for sample in samples if sample.cause)

@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from markupsafe import Markup
 
 from harness.judge.verdicts import Finding, Point, Verdict
-from harness.metrics import METRICS, Metric
+from harness.metric import Metric
+from harness.metrics import METRICS
 from harness.publish import charts, stacks, words
 from harness.publish.charts import Bar, Chart
 from harness.publish.stacks import Part, Stack

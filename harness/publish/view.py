@@ -12,7 +12,8 @@ from harness.ask.claims import Claim
 from harness.ask.pages import Page
 from harness.judge.reproductions import Reproduction
 from harness.judge.verdicts import Finding, Verdict
-from harness.metrics import METRICS, Metric
+from harness.metric import Metric
+from harness.metrics import METRICS
 from harness.publish import community, figures, marks, words
 from harness.publish.exports import claim_review
 from harness.publish.figures import Table

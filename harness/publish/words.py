@@ -8,7 +8,8 @@ from datetime import date
 
 from harness.ask.claims import Kind, Rule
 from harness.judge.verdicts import Finding, Interval, Outcome, Value, Verdict
-from harness.metrics import METRICS, Metric
+from harness.metric import Metric
+from harness.metrics import METRICS
 from harness.run.protocol import Option
 from harness.run.records import Machine
 

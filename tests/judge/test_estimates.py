@@ -396,6 +396,7 @@ def test_no_sample_gives_no_number(metric: Any) -> None:
         "slope": {"contexts": [1, 2]},
         "paired": {"against": ["ember", "Q4_0"]},
         "lead": {"against": ["ember", "Q4_0"]},
+        "token_pairs": {"against": ["quill", "f16"]},
     }.get(metric.statistic, {})
     more |= {"task": "bfcl_simple_python"} if metric.comes_from is None else {}
     more |= {"page_cache": "cold"} if metric.name == "load_time" else {}

@@ -69,6 +69,9 @@ def check(runtime: Any, keeps: bool, within: float) -> None:
     assert reusable(PREFIX, longer) == 6
     for prefix, one in zip(asked, found, strict=True):
         agree(one.logprobs, alone(runtime, prefix, OPTIONS), within)
+        first = runtime.evaluate(prefix, 1, stop_at_end=False).tokens
+        assert [option[:1] for option in one.likeliest] == [first] * len(OPTIONS)
+        assert [len(option) for option in one.likeliest] == [len(option) for option in OPTIONS]
     after = runtime.likelihoods(asked[-1], OPTIONS)
     assert after.reused_tokens == 0  # what was evaluated since took the cache
     agree(after.logprobs, found[-1].logprobs, within)

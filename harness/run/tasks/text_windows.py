@@ -18,7 +18,7 @@ from statistics import fmean
 
 from harness.ask.tasks import Task, TextWindows
 from harness.errors import BadFile
-from harness.run.tasks import Item, Respondent, Score, wheel_data
+from harness.run.tasks import Item, Respondent, Score, graded, wheel_data
 
 VERSION = 1
 
@@ -57,7 +57,7 @@ def ask(task: Task, item: Item, respondent: Respondent) -> str:
 
 
 def score(item: Item, output: str) -> Score:
-    """Right if every token was the likeliest."""
+    """Worth the share of its tokens that were the likeliest."""
     said = json.loads(output)
     detail = f"perplexity {math.exp(-said['logprob']):.4g}"
-    return Score("read", said["likeliest"] == said["tokens"], detail)
+    return graded(said["likeliest"] / said["tokens"], ("read",) * 3, detail, {})
