@@ -54,9 +54,10 @@ def publish(
         for page in pages.values()
     ]
     templates = template.environment()
+    curves = along.views(runs, known)
+    templates.globals["drawn"] = {path: one.anchor for one in curves for path in one.evidence[:1]}
     for shown in views:
         files[f"{shown.page.id}.html"] = template.render(templates, "page.html", shown=shown)
-    curves = along.views(runs, known)
     if curves:
         files |= _curve_records(curves, results)
         files["curves.html"] = template.render(templates, "curves.html", runs=curves)

@@ -28,6 +28,7 @@ def environment() -> jinja2.Environment:
     env.globals |= styled(text("style.css"))
     env.globals["outcomes"] = list(words.OUTCOMES.values())
     env.globals["memory"] = words.memory
+    env.globals["drawn"] = {}  # the place of a run's curves, by the name of its record
     return env
 
 

@@ -166,6 +166,9 @@ def _asked(found: Rule) -> list[tuple[str, str]]:
     on, pairs = found.conditions, []
     if on.task:
         pairs.append(("Task", on.task))
+    if on.facets:
+        counted = ", ".join(f"{name} {on.facets[name]}" for name in sorted(on.facets))
+        pairs.append(("Only items under", counted))
     if METRICS[found.metric].comes_from == "memory":
         pairs.append(("Contexts tried", ", ".join(f"{size:,}" for size in on.contexts)))
     if on.memory_limit:

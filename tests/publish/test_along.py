@@ -14,6 +14,7 @@ from playwright.sync_api import Browser
 from test_site import HOSTILE, read
 
 from harness.errors import BadFile
+from harness.judge import judge
 from harness.plan.cells import Cell
 from harness.publish import along
 from harness.publish.dots import Dot, Dots, draw
@@ -59,6 +60,25 @@ def test_a_run_along_a_facet_has_its_tables_its_halving_and_its_records(tmp_path
     for name in ("run.json", "samples.jsonl"):
         copied = out / "records" / folder.parent.name / folder.name / name
         assert copied.read_bytes() == (folder / name).read_bytes()
+
+
+def test_a_claim_that_rests_on_such_a_run_leads_to_it(tmp_path: Path) -> None:
+    """Also if it counts one severity alone, which its conditions then say."""
+    results, out = tmp_path / "results", tmp_path / "site"
+    facets = {"degradation": "blur", "severity": "1"}
+    asked = records.claim(
+        "answer_accuracy", ">=", 0.4, 30, task="made", tool="Quill 3B", facets=facets
+    )
+    records.run_all(results, asked, items())
+    verdicts = judge.judge(results, [asked], {})
+    judge.write(results, verdicts)
+    pages = {"900": examples.page()}
+    publish(pages, verdicts, [], results, out, store.runs(results))
+    (finding,) = verdicts[0].findings
+    assert (finding.estimate, finding.n, verdicts[0].outcome) == (0.8, 10, "supported")
+    page = read(out / "900.html")
+    assert "curves.html#run-1" in [attributes.get("href") for _, attributes in page.elements]
+    assert "degradation blur, severity 1" in page.text
 
 
 def test_without_such_a_run_there_is_no_page(tmp_path: Path) -> None:
