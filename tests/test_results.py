@@ -11,6 +11,7 @@ import pytest
 from harness.ask import claims, models, tasks
 from harness.cli import main
 from harness.judge import judge
+from harness.judge.curves import Halving, curves
 from harness.judge.verdicts import Verdict
 from harness.run import store
 
@@ -80,3 +81,24 @@ def test_the_emulator_answers_as_the_guide_says() -> None:
     }
     assert len(answers["npu:qnn"]) == 200
     assert answers["npu:qnn"] == answers["cpu"]
+
+
+def test_pictures_get_worse_as_the_guide_says() -> None:
+    """In the run that came with the repository."""
+    guide = " ".join((ROOT / "docs" / "guide.md").read_text(encoding="utf-8").split())
+    (folder,) = (
+        folder
+        for folder, run in store.runs(RESULTS)
+        if run.machine == "amd-epyc-2c-24g-c002" and run.cell.task == "easy_vqa_degraded"
+    )
+    found = {one.name: one for one in curves(store.read_samples(folder))}
+    clean, dark = (found["low light"].steps[at].share for at in (0, 1))
+    told = (
+        f"has {clean.value:.1%} of {clean.n} clean questions right, and {dark.value:.1%} with half"
+    )
+    assert told in guide
+    places = {name: one.halving for name, one in found.items() if one.halving}
+    assert places.pop("low light") == Halving("1", "1", "1")
+    assert places.pop("skew") == Halving(None, "5", None)
+    assert set(places) == {"blur", "jpeg", "noise", "low resolution"}
+    assert set(places.values()) == {Halving(None, None, None)}
