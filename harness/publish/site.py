@@ -46,9 +46,7 @@ def publish(
     known = {machine.id: machine for machine in machines}
     files = _records(verdicts, results)
     repeated = {one.claim.id: _repeated(one, results) for one in verdicts}
-    for name, found in repeated.items():
-        for at, one in enumerate(found, 1):
-            files[f"reproductions/{name}-{at}.json"] = store.to_json(one)
+    files |= _repetitions(repeated)
     views = [
         view.page(page, [one for one in verdicts if one.claim.page == page.id], known, repeated)
         for page in pages.values()
@@ -116,6 +114,14 @@ def _curve_records(curves: list[RunView], results: Path) -> dict[str, bytes]:
         f"records/{path}": _record(path, f"curves of {one.model}", results)
         for one in curves
         for path in one.evidence
+    }
+
+
+def _repetitions(repeated: dict[str, list[Reproduction]]) -> dict[str, bytes]:
+    return {
+        f"reproductions/{name}-{at}.json": store.to_json(one)
+        for name, found in repeated.items()
+        for at, one in enumerate(found, 1)
     }
 
 
