@@ -120,7 +120,7 @@ def share(
     """The mean of values from 0 to 1, with Wilson's interval for items that come in groups.
 
     Right and wrong are 1 and 0. Of all values with one mean these two vary most, so for answers
-    that are worth a part the interval is too wide, never too narrow.
+    that are worth a part the interval is wider than it need be.
     """
     hits, n = effective(values, groups)
     found = proportion(hits, n, level)

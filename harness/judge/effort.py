@@ -45,7 +45,8 @@ def _time(seconds: float) -> str:
 def _sample_seconds(cell: Cell, model: Model, artifact: Artifact, task: Task | None) -> float:
     dtype = RUNTIMES[str(cell.runtime)].options(0, artifact.quantisation).get("dtype")
     guess = estimate.guess(model, estimate.weight_bits(artifact, dtype))
-    return estimate.sample_seconds(cell, guess, estimate.shape_of(cell, guess, artifact), task)
+    shape, pictured = estimate.shape_of(cell, guess, artifact), estimate.picture_work(model, task)
+    return estimate.sample_seconds(cell, guess, shape, task, pictured)
 
 
 def _artifact_bytes(model: Model, artifact: Artifact) -> int | None:

@@ -14,6 +14,7 @@ from harness.ask.tasks import Task
 from harness.ask.yaml_file import Row
 from harness.plan.cells import Cell
 from harness.run.protocol import Option, Shape
+from harness.run.tasks import shows_pictures
 
 SAMPLE_BUDGET_SECONDS = 30.0
 PROBE_SHAPE = Shape(prompt_tokens=64, new_tokens=8, repeats=2)
@@ -26,6 +27,8 @@ SHAPES = (
 """From the most telling to the quickest; the plan takes the first that fits the budget."""
 _MEMORY_SHAPE = Shape(prompt_tokens=64, new_tokens=1, repeats=1)
 
+_TILES = 17  # SmolVLM's most: 16 and the whole picture once more
+_PAGE_PIXELS = 1_000_000
 _CHECK_TOKENS = 48  # prompt and answer of the output check
 _BITS = {"Q4_0": 4.5, "Q4_1": 5.0, "Q8_0": 8.5}
 _DTYPE_BITS = {"float32": 32.0, "bfloat16": 16.0, "float16": 16.0}
@@ -90,15 +93,34 @@ def shape_of(cell: Cell, probe: Probe, artifact: Artifact) -> Shape | None:
     return None
 
 
-def sample_seconds(cell: Cell, probe: Probe, shape: Shape | None, task: Task | None) -> float:
-    """Seconds of one sample or one item."""
+def picture_work(model: Model, task: Task | None) -> float:
+    """How many tokens of text would be as much work as one picture of the task: a scanned page.
+
+    It is fed as tokens, after all patches of all tiles have gone through the vision tower.
+    """
+    vision = model.vision
+    if task is None or vision is None or not shows_pictures(task.kind):
+        return 0.0
+    if vision.tokens_per_tile:
+        patches = _TILES * (vision.image // vision.patch) ** 2
+        tokens = _TILES * vision.tokens_per_tile
+    else:
+        patches = _PAGE_PIXELS // vision.patch**2
+        tokens = patches // vision.merge**2
+    return tokens + patches * vision.parameters() / model.geometry.parameters()
+
+
+def sample_seconds(
+    cell: Cell, probe: Probe, shape: Shape | None, task: Task | None, pictured: float = 0.0
+) -> float:
+    """Seconds of one sample or one item; `pictured` is its `picture_work`."""
     start = 0.7 + probe.load_seconds
     if task:
         # A BFCL item is some 500 prompt tokens; most answers end before half the limit. What needs
         # more room than others is a conversation: some 8 answers to what fills the half of it.
         prompt, answers = (task.context / 2, 8) if task.context else (500, 1)
         answer = task.max_new_tokens / 2 / probe.decode_rate
-        return prompt / probe.prefill_rate + answers * answer
+        return (prompt + pictured) / probe.prefill_rate + answers * answer
     if shape and cell.workload == "speed":
         return _speed_seconds(probe, shape)
     if shape:

@@ -127,7 +127,8 @@ class Planner:
             shape,
             artifact,
             need,
-            n * estimate.sample_seconds(cell, probe, shape, task),
+            n
+            * estimate.sample_seconds(cell, probe, shape, task, estimate.picture_work(model, task)),
             memory,
             self._problem(cell, model, artifact, memory, context),
             data_need(task.source) if task else None,

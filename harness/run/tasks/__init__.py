@@ -154,6 +154,11 @@ def check_machine(name: str) -> None:
         check()
 
 
+def shows_pictures(name: str) -> bool:
+    """Whether the items of a kind have pictures: those that do say so with PICTURES."""
+    return getattr(kind(name), "PICTURES", False)
+
+
 def ask_once(task: Task, item: Item, respondent: Respondent) -> str:
     """The `ask` of kinds whose items are one question and whose output is the answer to it."""
     return respondent.answer(item.messages, task.max_new_tokens, images=item.images)

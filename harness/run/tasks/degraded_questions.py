@@ -14,6 +14,7 @@ from harness.ask.tasks import DegradedQuestions, Task
 from harness.run.tasks import Item, ask_once, degradations, visual_questions, wheel_data
 
 VERSION = 1
+PICTURES = True
 
 OUTCOMES = visual_questions.OUTCOMES
 

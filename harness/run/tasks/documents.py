@@ -23,6 +23,7 @@ from harness.run.tasks.made_documents import DOCUMENTS, QUESTIONS, Document
 from harness.run.tasks.scorers import anls, containment
 
 VERSION = 1
+PICTURES = True
 
 OUTCOMES = {
     "empty": "nothing was said",

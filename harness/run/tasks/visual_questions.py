@@ -24,6 +24,7 @@ from harness.prepare.data import files_of
 from harness.run.tasks import Item, Score, ask_once, graded, picture_questions, scorers, wheel_data
 
 VERSION = 1
+PICTURES = True
 
 OUTCOMES = {
     "empty": "nothing was said",
