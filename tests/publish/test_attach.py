@@ -10,6 +10,8 @@ from pathlib import Path
 
 import publish_examples as examples
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from harness.ask.claims import Claim
 from harness.errors import BadFile, UnknownName, UserError
@@ -445,3 +447,28 @@ def test_a_page_stays_in_its_encoding(verdicts: list[Verdict], tmp_path: Path, h
     raw, report = pages.attach(tmp_path / "a.html", claims, made(verdicts))
     assert report.places == {"fits-4gb": 1}
     assert raw.startswith(source[: source.index(FITS.encode()) + len(FITS)])
+
+
+PIECES = [
+    *("<p>", "</p>", "<a href=x>", "</a>", "<button>", "</button>", "<em>", "</em>", "<br>"),
+    *("<table><tr><td>", "</table>", "<select>", "</select>", "<svg>", "</svg>", "<style>"),
+    *("</style>", "<script>", "</script>", "<!--", "-->", "--!>", "<template>", "</template>"),
+    *("<head>", "</head>", "<body>", "</body>", "<title>", "</title>", "<", "</", "&amp", "'"),
+    *('<div data-claimbench="quill-speed">', "</div>", "<!-- claimbench:ember-tools -->"),
+    *(TOOL, FITS, f"{FITS}&hellip;", "released under the Apache 2.0 license", "\r\n", '="'),
+    *("<!--claimbench end-->", "<![CDATA[", "]]>", "<math>", "</math>", "<h1>", "<li>"),
+]
+
+
+@settings(max_examples=300, deadline=None)
+@given(st.lists(st.sampled_from(PIECES), max_size=14))
+def test_whatever_the_page_it_comes_back_or_is_refused(attach: Attach, pieces: list[str]) -> None:
+    source = "".join(pieces)
+    try:
+        text, report = attach(source)
+    except (BadFile, UnknownName):
+        return
+    assert _unfinished(text) == source
+    assert html_page.detach(text, "x") == source
+    assert attach(text)[0] == text
+    assert (text == source) == (not report.places)

@@ -242,3 +242,56 @@ def test_a_badge_leads_to_its_evidence_by_keyboard(browser: Browser, foreign: Pa
     assert page.locator("#claimbench-quill-speed:target").count() == 1
     inside = page.locator("a a, button a, p article").count()
     assert inside == 0, "the browser had to tear nothing apart"
+
+
+QUOTE = "answers at 20 tokens per second on a laptop CPU"
+BROKEN = (
+    f"<p><em>Quill 3B {QUOTE} <b>and <p>more</em> </b><!-- claimbench:ember-tools --> end",
+    f"<a href=x>Quill 3B <button>{QUOTE}</a> x</button> y</a><p>z",
+    f"<ul><li>Quill 3B {QUOTE}<li><div data-claimbench='ember-tools'><p>x</ul>",
+    f"<table><tr><td>Quill 3B {QUOTE}<td data-claimbench='ember-tools'>x<tr><td>y</table>",
+    f"<h1>Quill 3B <math><h2>x</h2></math>{QUOTE}</h1><svg><foreignObject><div>x</div>"
+    "</foreignObject><style>y</style></svg>z",
+    f"</head><p>Quill 3B {QUOTE}</body><p>after</html> <!-- x -->",
+    f"<b><i><p>Quill 3B {QUOTE}</b> <div data-claimbench='ember-tools'></i>x</div>",
+    f"<select><option>{QUOTE}</select>Quill 3B <script><!--<script></script>--></script>{QUOTE}&",
+)
+UNPICK = """texts => texts.map(text => {
+    const page = new DOMParser().parseFromString(text, 'text/html');
+    if (page.querySelector('a a, button a, a button')) return 'links in links';
+    for (const one of page.querySelectorAll('[class^=claimbench-]')) one.remove();
+    const walker = page.createTreeWalker(page, NodeFilter.SHOW_ALL), ours = [];
+    while (walker.nextNode()) {
+        const one = walker.currentNode;
+        if (one.nodeName === 'STYLE' && one.textContent.includes('.claimbench-')) ours.push(one);
+        if (one.nodeName === '#comment' && /^claimbench (begin|end)/.test(one.data)) ours.push(one);
+    }
+    for (const one of ours) one.remove();
+    page.normalize();
+    return page.documentElement.outerHTML;
+})"""
+
+
+def test_a_broken_page_is_built_as_if_nothing_had_been_attached(
+    browser: Browser, foreign: Path
+) -> None:
+    verdicts = examples.realistic(foreign / "results")
+    views = [view.claim(one, {}, [], charts=False) for one in verdicts]
+    claims, fragments = [one.claim for one in verdicts], Fragments(views)
+    page = browser.new_page()
+    for source in BROKEN:
+        text, report = html_page.attach(source, "x", claims, fragments)
+        assert report.places
+        before, after = page.evaluate(UNPICK, [source, text])
+        assert after == before
+    page.close()
+
+
+def test_evidence_is_printed_whole(browser: Browser, foreign: Path) -> None:
+    page, _ = _open(browser, foreign / "plain.html")
+    page.emulate_media(media="print")
+    blocks = page.locator(".claimbench-block").all()
+    assert len(blocks) == 4
+    for block in blocks:
+        assert block.evaluate("one => getComputedStyle(one).breakInside") == "avoid"
+        assert block.locator("dd").first.is_visible()

@@ -101,5 +101,5 @@ class Fragments:
         return style | blocks
 
     def _made(self, macro: str, *values: object) -> str:
-        made = str(getattr(self._macros, macro)(*values))
+        made = str(getattr(self._macros, macro)(*values)).strip()
         return made.encode("ascii", "xmlcharrefreplace").decode("ascii")

@@ -110,10 +110,10 @@ def detach(source: str, name: str) -> str:
             continue
         if found := _BEGIN.fullmatch(token.name):
             begin, digest = begin or token, found[1]
-        elif token.name == _END:
-            if begin is None or _digest(source[begin.end : token.start]) != digest:
+        elif begin and token.name == _END:
+            if _digest(source[begin.end : token.start]) != digest:
                 why = "evidence was attached here and changed by hand; take it out by hand, too"
-                raise bad(name, source, (begin or token).start, why)
+                raise bad(name, source, begin.start, why)
             spans.append((begin.start, token.end))
             begin = None
     if begin:
@@ -163,12 +163,16 @@ class _Reader:
                 self._finish(token)
             elif not self._silent:
                 self._words(token)
+            if token.kind in ("start", "text") and self._source[token.start : token.end].strip():
+                self._page.body_end = None  # browsers put it into the body again
             if not token.whole:
                 self._page.unfinished = token
         for left in (self._link, *self._silent[:1]):
             self._page.unfinished = left or self._page.unfinished
         if self._link:
             self._page.links.append((self._link.end, len(self._source)))
+        if self._page.unfinished:
+            self._page.body_end = None
         return self._page
 
     def _words(self, token: Token) -> None:
@@ -201,7 +205,7 @@ class _Reader:
         if self._silent:
             if token.name == self._silent[0].name:
                 self._silent.pop()
-        elif token.name in _LINKS:
+        elif self._link and token.name == self._link.name:
             self._close_link(token.end)
         elif token.name == "head" and self._page.head_end is None:
             self._page.head_end = token.start

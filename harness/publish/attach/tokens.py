@@ -3,7 +3,7 @@
 Python's own parser differs between versions on comments and scripts, and takes quadratic time on
 hostile pages; this one has to find the same places everywhere, in one pass.
 
-Not guaranteed: what a browser does with HTML inside SVG or MathML.
+Not guaranteed: what a browser does with tags of SVG and MathML that are not closed in order.
 """
 
 from __future__ import annotations
@@ -21,8 +21,22 @@ _ATTRIBUTE = re.compile(
 _TAG_END = re.compile(r"[\s/]*>")
 _COMMENT_END = re.compile(r"--!?>")
 _SCRIPT = re.compile(r"<!(?=--)|-->|<(/?)script(?=[\s/>])", re.IGNORECASE)
-_RAW = {"iframe", "noembed", "noframes", "noscript", "script", "style", "textarea", "title", "xmp"}
+_RAW = {
+    *("iframe", "noembed", "noframes", "noscript", "plaintext", "script", "style", "textarea"),
+    *("title", "xmp"),
+}
 _FOREIGN = {"svg", "math"}
+_HOLDS_HTML = {
+    *("foreignobject", "desc", "title"),
+    *("annotation-xml", "mi", "mn", "mo", "ms", "mtext"),
+}
+_BREAKS_OUT = {
+    *("b", "big", "blockquote", "body", "br", "center", "code", "dd", "div", "dl", "dt", "em"),
+    *("embed", "h1", "h2", "h3", "h4", "h5", "h6", "head", "hr", "i", "img", "li", "listing"),
+    *("menu", "meta", "nobr", "ol", "p", "pre", "ruby", "s", "small", "span", "strike", "strong"),
+    *("sub", "sup", "table", "tt", "u", "ul", "var"),
+}
+"""HTML that ends SVG or MathML around it, as if their end tags had been there."""
 
 
 class Token(NamedTuple):
@@ -50,10 +64,10 @@ def tokens(source: str) -> Iterator[Token]:
             yield Token("text", at, begin)
         if not opening:
             return
-        token = _markup(source, opening, bool(foreign.name))
+        token = _markup(source, opening, bool(foreign))
         yield token
         at = token.end
-        raw = token.kind == "start" and not foreign.name and token.name in _RAW | {"plaintext"}
+        raw = token.kind == "start" and not foreign and token.name in _RAW
         foreign.see(token)
         if raw and token.whole:
             end = _raw_end(source, at, token.name)
@@ -65,17 +79,25 @@ class _Foreign:
     """Whether the place is within SVG or MathML, where scripts and styles are tags like others."""
 
     def __init__(self) -> None:
-        self.name = ""
-        self._depth = 0
+        self._name = ""
+        self._depth = self._html = 0
+
+    def __bool__(self) -> bool:
+        return bool(self._name) and not self._html
 
     def see(self, token: Token) -> None:
-        if token.kind == "start" and not token.closed and token.name in _FOREIGN:
-            self.name = self.name or token.name
-        if token.name != self.name or token.closed or token.kind not in ("start", "end"):
+        """Goes past a token."""
+        if token.closed or token.kind not in ("start", "end"):
             return
-        self._depth += 1 if token.kind == "start" else -1
-        if not self._depth:
-            self.name = ""
+        step, name = (1 if token.kind == "start" else -1), token.name
+        if not self._name:
+            self._name = name if name in _FOREIGN and step > 0 else ""
+        if name == self._name:
+            self._depth += step
+        elif self._name and name in _HOLDS_HTML:
+            self._html = max(self._html + step, 0)
+        if self._name and (not self._depth or (self and name in _BREAKS_OUT and step > 0)):
+            self._name, self._depth, self._html = "", 0, 0
 
 
 def _markup(source: str, opening: re.Match[str], foreign: bool) -> Token:
