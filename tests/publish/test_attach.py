@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 import json
 import re
 import time
@@ -13,7 +14,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from harness.ask import claims as real_claims
+from harness.ask import pages as real_pages
 from harness.ask.claims import Claim
+from harness.ask.pages import Page
 from harness.errors import BadFile, UnknownName, UserError
 from harness.judge.verdicts import Verdict
 from harness.publish import view
@@ -232,7 +236,11 @@ SHARED = [
     ("text", "hits", "unclear"),
     [
         ("Quill 3B 75% Panel ship", [], [["a-panel"]]),
-        ("Quill 3B a sentence of Quill that nobody else has 75%\nPanel ship", "a-1 a-panel", []),
+        (
+            "Quill 3B a sentence of Quill that nobody else has 75%\nPanel ship",
+            "a-1",
+            [["a-panel"]],
+        ),
         ("Ember 1.7B a sentence of Quill that nobody else has", [], []),
         (
             "Quill 3B, Ember 1.7B a sentence of Quill that nobody else has. 75% Panel ship",
@@ -460,7 +468,7 @@ PIECES = [
 ]
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=150, deadline=None)
 @given(st.lists(st.sampled_from(PIECES), max_size=14))
 def test_whatever_the_page_it_comes_back_or_is_refused(attach: Attach, pieces: list[str]) -> None:
     source = "".join(pieces)
@@ -472,3 +480,23 @@ def test_whatever_the_page_it_comes_back_or_is_refused(attach: Attach, pieces: l
     assert html_page.detach(text, "x") == source
     assert attach(text)[0] == text
     assert (text == source) == (not report.places)
+
+
+@pytest.mark.parametrize("page", [one for one in real_pages.load().values() if not one.own])
+def test_on_a_real_page_every_claim_of_it_is_recognised(page: Page) -> None:
+    """But for the two panel scores where they read the same: nothing says whose is whose.
+
+    Page 003 repeats a text of 002, where the claims on it are.
+    """
+    claims = list(real_claims.load().values())
+    text = "".join(f"<p>{html.escape(line)}</p>\n" for line in page.text().splitlines())
+    source = html_page._Reader(text, "x").read()
+    found = recognise(source.flat.text, claims)
+    ours = {one.id for one in claims if one.page == page.id}
+    panels = {one.id for one in claims if one.page == page.id and one.kind == "panel score"}
+    hits = {one.claim for one in found.hits}
+    assert ours - hits <= panels
+    told = {one for group in found.unclear for one in group}
+    assert ours - hits <= told
+    assert {one[:3] for one in (hits | told) - ours} == ({"002"} if page.id == "003" else set())
+    assert found.changed == []

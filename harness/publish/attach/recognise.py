@@ -2,8 +2,9 @@
 
 A claim is recognised only where its tool is named: the same words on another tool are another
 claim. A quote that is short, or that several tools share, counts only on the page that the text
-follows, the one with most of its own quotes in it; where that leaves two tools, nobody can tell
-which is meant, and the place has to be marked by hand.
+follows: all tools of that page are named, and most quotes are of it. Where that leaves two tools,
+nobody can tell which is meant, and the place has to be marked by hand. A quote with one word
+changed is looked for on the page that is followed, too; of another it is only another sentence.
 
 Not guaranteed: that the words around a quote agree with it (`nobody says that it fits ..`).
 """
@@ -55,13 +56,14 @@ class Recognised:
 
 def recognise(text: str, claims: Sequence[Claim]) -> Recognised:
     """What of `claims` stands in `text`, which is flat."""
-    named = [claim for claim in claims if flat(claim.tool) in text]
+    here = {tool for tool in {claim.tool for claim in claims} if flat(tool) in text}
+    named = [claim for claim in claims if claim.tool in here]
     ends = {claim.id: list(_ends(text, claim.quote)) for claim in named}
     shared: dict[str, list[Claim]] = defaultdict(list)
     for claim in named:
         if ends[claim.id]:
             shared[flat(claim.quote)].append(claim)
-    followed = _followed(shared)
+    followed = _followed(shared, {one.page for one in claims if one.tool not in here})
     meant: list[Claim] = []
     unclear: list[list[str]] = []
     for quote, group in shared.items():
@@ -72,11 +74,8 @@ def recognise(text: str, claims: Sequence[Claim]) -> Recognised:
                 continue
         meant += group
     hits = [Hit(claim.id, end) for claim in meant for end in ends[claim.id]]
-    changed = [
-        near
-        for claim in named
-        if not ends[claim.id] and (near := _changed(text, claim)) is not None
-    ]
+    missing = [one for one in named if not ends[one.id] and followed in (None, one.page)]
+    changed = [near for claim in missing if (near := _changed(text, claim))]
     return Recognised(hits, changed, unclear)
 
 
@@ -84,15 +83,16 @@ def _tools(claims: list[Claim]) -> set[tuple[str, str]]:
     return {(claim.page, claim.tool) for claim in claims}
 
 
-def _followed(shared: dict[str, list[Claim]]) -> str | None:
-    """The page that most telling quotes come from; None where two have as many."""
+def _followed(shared: dict[str, list[Claim]], others: set[str]) -> str | None:
+    """The page but `others` that most telling quotes come from; None where two have as many."""
     number = Counter(
         group[0].page
         for quote, group in shared.items()
         if len(quote.split()) >= _TELLING and len(_tools(group)) == 1
     )
-    first, *rest = [*number.most_common(2), ("", 0)]
-    return None if not first[1] or rest[0][1] == first[1] else first[0]
+    counts = [one for one in number.most_common() if one[0] not in others]
+    first, second = [*counts, ("", 0), ("", 0)][:2]
+    return first[0] if first[1] > second[1] else None
 
 
 def _ends(text: str, quote: str) -> Iterator[int]:
