@@ -185,7 +185,7 @@ _ROWS = (
         "wilson",
         shown.share,
         "share of answers that are one JSON value, nothing around it, that the schema allows",
-        "whether the values are right; a runtime that holds the model to a grammar",
+        "whether the values are right; of a task without a grammar, what one would make of it",
     ),
     Metric(
         "answer_accuracy",

@@ -272,10 +272,17 @@ class MultiTurn(Row):
     parser: str
 
 
+class IfEval(Row):
+    """Nothing: rows are IFEval's."""
+
+    kind: Literal["ifeval"]
+
+
 class JsonAnswers(Row):
-    """Nothing: the schema is in the prompt."""
+    """`grammar` holds each token of the answer to the schema; else only the prompt asks for it."""
 
     kind: Literal["json_answers"]
+    grammar: bool = False
 
 
 Options = Annotated[
@@ -290,6 +297,7 @@ Options = Annotated[
     | MadeCalls
     | ToolChains
     | MultiTurn
+    | IfEval
     | JsonAnswers,
     Field(discriminator="kind"),
 ]

@@ -21,7 +21,7 @@ from harness.prepare.data import need as data_need
 from harness.run.machine import physical_cores
 from harness.run.protocol import Settings, Shape
 from harness.run.runtimes import HEADER_READER, RUNTIMES, settings_for
-from harness.run.tasks import kind
+from harness.run.tasks import installed, kind, libraries
 from harness.run.workloads import WORKLOADS
 
 _TASK_CONTEXT = 4096
@@ -212,6 +212,7 @@ def key(planned: Planned, models: Mapping[str, Model], tasks: Mapping[str, Task]
     if cell.task:
         task = tasks[cell.task]
         parts += [task.version_hash(), str(kind(task.kind).VERSION)]
+        parts += [f"{name} {version}" for name, version in libraries(task).items()]
     if cell.workload == "prices":
         parts.append(digest(prices.load()))
     if cell.workload == "calls":
@@ -232,13 +233,7 @@ def _fixed(model: Model) -> str:
 
 def _versions(found: Iterable[Call]) -> dict[str, str | None]:
     """Of each library that a call needs; null for one that is not here."""
-    versions: dict[str, str | None] = {}
-    for name in sorted({name for call in found for name in call.needs}):
-        try:
-            versions[name] = importlib.metadata.version(name)
-        except importlib.metadata.PackageNotFoundError:
-            versions[name] = None
-    return versions
+    return {name: installed(name) for name in sorted({one for call in found for one in call.needs})}
 
 
 def _context(cell: Cell, task: Task | None, shape: Shape | None, fixed: int | None) -> int:

@@ -30,7 +30,7 @@ from harness.run.records import (
     TaskRecord,
 )
 from harness.run.runtimes import HEADER_READER, RUNTIMES
-from harness.run.tasks import check_machine, kind
+from harness.run.tasks import check_machine, kind, libraries
 from harness.run.workloads import WORKLOADS
 
 
@@ -104,7 +104,7 @@ def make(
 
 
 def _task(task: Task, rows: int, offline: bool) -> tuple[str, TaskRecord]:
-    check_machine(task.kind)
+    check_machine(task)
     path = fetch_data(task.source, offline=offline)
     if isinstance(task.source, HubRows):  # a row that is not right is told before a model is loaded
         kind(task.kind).items(task, path, rows)
@@ -112,6 +112,7 @@ def _task(task: Task, rows: int, offline: bool) -> tuple[str, TaskRecord]:
         id=task.name,
         version_hash=task.version_hash(),
         scorer_version=kind(task.kind).VERSION,
+        libraries=libraries(task),
         rows=rows,
         template_sha256=None,
     )

@@ -181,6 +181,8 @@ class ItemData(Turn):
     """What an answer is worth to its rule that is neither worth 1 (correct) nor 0. Null: it is."""
     by_other_rules: dict[str, bool | Annotated[float, Field(ge=0, le=1)]] = {}
     """What the same output is worth to the rules of others, by their names; true is 1, false 0."""
+    parts: dict[str, dict[str, bool]] = {}
+    """Of a question with parts, by rule and part: whether it is right."""
 
     @property
     def value(self) -> float:
@@ -261,11 +263,15 @@ class ArtifactRecord(Row):
 
 
 class TaskRecord(Row):
-    """`version_hash` covers the task's file, `scorer_version` the code that asks and scores."""
+    """`version_hash` covers the task's file, `scorer_version` the code that asks and scores.
+
+    `libraries`: the versions of packages, beside the runtime's, that answers or scores come from.
+    """
 
     id: str
     version_hash: Sha256
     scorer_version: int
+    libraries: dict[str, str | None] = {}
     rows: int
     template_sha256: Sha256 | None
 

@@ -10,6 +10,9 @@ from typing import TYPE_CHECKING, Any, Protocol
 from harness.run.protocol import Option, Settings
 
 if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
     from harness.run.images import Pixels
 
 
@@ -154,6 +157,8 @@ class Likelihoods:
 Prompt = list[int] | Seen
 Stop = Callable[[list[int]], bool] | None
 """Whether to stop after these new tokens."""
+Mask = Callable[[list[int]], "NDArray[np.bool_]"]
+"""By token of the vocabulary: whether it may follow these new tokens. For one answer, in order."""
 
 
 class Runtime(Protocol):
@@ -174,12 +179,21 @@ class Runtime(Protocol):
     def evaluate(
         self, prompt: Prompt, new_tokens: int, *,
         stop_at_end: bool, top: int = 0, stop: Stop = None, reuse: bool = False,
+        mask: Mask | None = None,
     ) -> Answer:  # fmt: skip
         """Forgets everything, evaluates `prompt`, samples greedily up to `new_tokens`.
 
-        `top`: how many of the likeliest first tokens to tell. `reuse` allows not to forget what
-        the prompt before began with alike, as far as the answer stays the same to the bit; a
-        runtime that cannot promise that computes all. All three are for what is not timed.
+        `top`: how many of the likeliest first tokens to tell, whatever `mask` allows. `reuse`
+        allows not to forget what the prompt before began with alike, as far as the answer stays the
+        same to the bit; a runtime that cannot promise that computes all. All these are for what is
+        not timed.
+        """
+        ...
+
+    def grammar(self, schema: dict[str, Any]) -> Mask:
+        """Holds one answer to JSON that a schema allows, and nothing around it.
+
+        Raises ArtifactRefused for a schema or a tokenizer that cannot be used so.
         """
         ...
 

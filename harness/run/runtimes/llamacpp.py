@@ -12,6 +12,7 @@ from __future__ import annotations
 import ctypes
 import re
 import time
+import warnings
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -25,6 +26,7 @@ from harness.run.runtimes import (
     Answer,
     ArtifactRefused,
     Likelihoods,
+    Mask,
     NoRoom,
     Prompt,
     Seen,
@@ -33,10 +35,12 @@ from harness.run.runtimes import (
     times,
 )
 from harness.run.runtimes.llamacpp_likelihoods import SEQUENCES, Scorer, can_go_back
-from harness.run.runtimes.logits import likeliest
+from harness.run.runtimes.logits import Pick, likeliest, picker
 from harness.run.runtimes.option_tree import reusable
 
 if TYPE_CHECKING:
+    from llguidance import LLTokenizer
+
     from harness.run.images import Pixels
     from harness.run.runtimes.llamacpp_vision import Vision
 
@@ -81,6 +85,7 @@ class LlamaCpp:
         self._vocab = api.llama_model_get_vocab(model)
         self._keeps = can_go_back(model)
         self._vision = self._load_vision(projector) if projector else None
+        self._tokens: LLTokenizer | None = None
 
     def _load_vision(self, projector: Path) -> Vision:
         from harness.run.runtimes.llamacpp_vision import Vision
@@ -105,48 +110,73 @@ class LlamaCpp:
             raise ArtifactRefused(last_words(self._log))
         self._context = context
         self._memory = api.llama_get_memory(context)
+        self._next_token = (api.llama_token * 1)()
+        # One for all tokens: making one takes microseconds.
+        self._step = api.llama_batch_get_one(self._next_token, 1)
         self._scorer: Scorer | None = None
         self._held: list[int] = []
 
     def evaluate(
         self, prompt: Prompt, new_tokens: int, *,
         stop_at_end: bool, top: int = 0, stop: Stop = None, reuse: bool = False,
+        mask: Mask | None = None,
     ) -> Answer:  # fmt: skip
         ids, images = (prompt.ids, prompt.images) if isinstance(prompt, Seen) else (prompt, None)
         kept = self._go_back(ids, reuse and not images)
-        batches, next_token = text_batches(ids[kept:], self._batch), (api.llama_token * 1)()
-        step = api.llama_batch_get_one(next_token, 1)  # for all: making one takes microseconds
-        context, clock, is_end = self._context, time.perf_counter, api.llama_vocab_is_eog
-        decode, synchronize = api.llama_decode, api.llama_synchronize
-        tokens: list[int] = []
-        stamps: list[float] = []
-        ended = cut = False
+        batches, pick = text_batches(ids[kept:], self._batch), picker(mask)
 
-        start = clock()
-        status, embedded, prefilled = self._prefill(batches, images)
+        start = time.perf_counter()
+        embedded, prefilled = self._prefill(batches, images)
         logits = self._logits()
         first = likeliest(logits, top)
-        while not (status or ended or cut or len(tokens) == new_tokens):
-            if tokens:
-                next_token[0] = tokens[-1]
-                status |= decode(context, step)
-                synchronize(context)
-            token = int(logits.argmax())
-            stamps.append(clock())
-            tokens.append(token)
-            ended = stop_at_end and is_end(self._vocab, token)
-            cut = bool(stop and stop(tokens))
+        tokens, stamps, ending = self._continue(logits, new_tokens, stop_at_end, stop, pick)
 
-        self._went_well(status, logits)
+        if logits.ctypes.data != self._logits().ctypes.data:
+            raise RuntimeError("llama.cpp moved its logits while they were read")
         self._held = [] if images else ids
         return Answer(
             tokens=tokens,
             evaluated_tokens=self._evaluated(len(ids), len(tokens)),
             reused_tokens=kept,
             **times(start, prefilled, stamps, embedded),
-            stopped=stopped(ended, cut),
+            stopped=ending,
             first_logprobs=first,
         )
+
+    def _continue(
+        self, logits: Logits, new_tokens: int, stop_at_end: bool, stop: Stop, pick: Pick
+    ) -> tuple[list[int], list[float], str]:
+        """The tokens from here on, when each was there, and what ended them."""
+        decode, synchronize, clock = api.llama_decode, api.llama_synchronize, time.perf_counter
+        context, next_token, step = self._context, self._next_token, self._step
+        tokens: list[int] = []
+        stamps: list[float] = []
+        while True:
+            token = pick(logits, tokens)
+            stamps.append(clock())
+            tokens.append(token)
+            ended = stop_at_end and self._is_end(token)
+            cut = bool(stop and stop(tokens))
+            if ended or cut or len(tokens) == new_tokens:
+                return tokens, stamps, stopped(ended, cut)
+            next_token[0] = token
+            status = decode(context, step)
+            synchronize(context)  # after a failure, too: else the next answer has its tokens
+            self._check(status)
+
+    def grammar(self, schema: dict[str, Any]) -> Mask:
+        from harness.run.runtimes.grammar import held
+
+        if self._tokens is None:
+            from llguidance.llamacpp import lltokenizer_from_vocab
+
+            ends = [one for one in range(self.vocabulary()) if self._is_end(one)]
+            with warnings.catch_warnings(action="ignore"):  # llguidance calls by an older name
+                self._tokens = lltokenizer_from_vocab(self._vocab, eos_token=ends)
+        return held(self._tokens, schema)
+
+    def _is_end(self, token: int) -> bool:
+        return bool(api.llama_vocab_is_eog(self._vocab, token))
 
     def likelihoods(self, prefix: list[int], options: Sequence[list[int]]) -> Likelihoods:
         """The first call replaces the context by one for many sequences, of the same settings."""
@@ -158,8 +188,8 @@ class LlamaCpp:
         self._held = []
         return self._scorer.likelihoods(prefix, options)
 
-    def _prefill(self, batches: list[Any], images: Any) -> tuple[int, float | None, float]:
-        """llama_decode's status, when images were embeddings (if any), and when all was done."""
+    def _prefill(self, batches: list[Any], images: Any) -> tuple[float | None, float]:
+        """When images were embeddings (if there were any), and when all was done."""
         decode, context, status, embedded = api.llama_decode, self._context, 0, None
         if images:
             batches = self._need_vision().encode(images)
@@ -167,7 +197,15 @@ class LlamaCpp:
         for batch in batches:
             status |= decode(context, batch)
         api.llama_synchronize(context)
-        return status, embedded, time.perf_counter()
+        prefilled = time.perf_counter()
+        self._check(status)
+        return embedded, prefilled
+
+    def _check(self, status: int) -> None:
+        if status == _NO_ROOM:
+            raise NoRoom(f"no room in the context of {self._settings.context} tokens")
+        if status:
+            raise ArtifactRefused(f"llama_decode answered {status}: {last_words(self._log)}")
 
     def _need_vision(self) -> Vision:
         if self._vision is None:
@@ -196,14 +234,6 @@ class LlamaCpp:
             raise RuntimeError(f"the KV cache holds {there} tokens after it was cleared to {kept}")
         api.llama_perf_context_reset(self._context)
         return kept
-
-    def _went_well(self, status: int, logits: Logits) -> None:
-        if status == _NO_ROOM:
-            raise NoRoom(f"no room in the context of {self._settings.context} tokens")
-        if status:
-            raise ArtifactRefused(f"llama_decode answered {status}: {last_words(self._log)}")
-        if logits.ctypes.data != self._logits().ctypes.data:
-            raise RuntimeError("llama.cpp moved its logits while they were read")
 
     def _logits(self) -> Logits:
         """Those of the last token, where llama.cpp keeps them: the next ones will be there, too."""

@@ -1,11 +1,13 @@
-"""What runtimes do with logits outside the timed path."""
+"""What runtimes do with logits."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
+
+from harness.run.runtimes import Mask
 
 
 def likeliest(logits: NDArray[np.float32], top: int) -> list[tuple[int, float]]:
@@ -40,6 +42,17 @@ class Places:
         for option, one in zip(options, log_probabilities(logits, tokens), strict=True):
             self.logprobs[option].append(one)
             self.likeliest[option].append(best)
+
+
+Pick = Callable[[NDArray[np.float32], list[int]], int]
+"""The next token, by its logits and the new tokens before it."""
+
+
+def picker(mask: Mask | None) -> Pick:
+    """Greedy: the likeliest token, of equal ones the first; with a mask, of those it allows."""
+    if mask is None:
+        return lambda logits, _: int(logits.argmax())
+    return lambda logits, said: int(np.where(mask(said), logits, -np.inf).argmax())
 
 
 def _normalised(logits: NDArray[np.float32]) -> NDArray[np.float64]:

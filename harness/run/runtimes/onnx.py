@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from itertools import pairwise
@@ -31,6 +31,7 @@ from harness.run.runtimes import (
     Answer,
     ArtifactRefused,
     Likelihoods,
+    Mask,
     NoRoom,
     Prompt,
     Seen,
@@ -39,7 +40,7 @@ from harness.run.runtimes import (
     stopped,
     times,
 )
-from harness.run.runtimes.logits import Places, likeliest
+from harness.run.runtimes.logits import Pick, Places, likeliest, picker
 from harness.run.runtimes.onnx_call import Buffers, Call, Chain, Sessions
 from harness.run.runtimes.onnx_folder import Folder
 from harness.run.runtimes.onnx_providers import Executor, device_of
@@ -48,6 +49,10 @@ from harness.run.runtimes.onnx_vision import Sight, Vision
 from harness.run.runtimes.option_tree import reusable
 
 if TYPE_CHECKING:
+    import numpy as np
+    from llguidance import LLTokenizer
+    from numpy.typing import NDArray
+
     from harness.run.images import Pixels
 
 _OPTIMISATION = {
@@ -77,6 +82,7 @@ class Onnx:
         self._executor, self._opened = Executor(settings.device), list[api.InferenceSession]()
         self._sessions = self._open(parts)
         self._vision: Vision | None = None
+        self._tokens: LLTokenizer | None = None
         self._no_vision = NO_VISION
         if parts.vision:
             self._load_vision(parts.vision.path)
@@ -126,6 +132,7 @@ class Onnx:
     def evaluate(
         self, prompt: Prompt, new_tokens: int, *,
         stop_at_end: bool, top: int = 0, stop: Stop = None, reuse: bool = False,
+        mask: Mask | None = None,
     ) -> Answer:  # fmt: skip
         ids = prompt.ids if isinstance(prompt, Seen) else prompt
         sight = self._sight(prompt) if isinstance(prompt, Seen) else None
@@ -139,7 +146,7 @@ class Onnx:
         step = self._call(self._sessions, 1, range(before, last))
         prefill.ids[0] = ids
         ends = self._folder.ends if stop_at_end else ()
-        next_token, clock = step.ids[0], time.perf_counter
+        clock, pick = time.perf_counter, picker(mask)
         with _refusing(self._graph.path.name):
             start = clock()
             if sight:
@@ -147,22 +154,23 @@ class Onnx:
             seen = clock()
             logits = prefill.run(0)
             prefilled = clock()
-            tokens, stamps = [int(logits.argmax())], [clock()]
-            cut = bool(stop and stop(tokens))
-            for past in range(before, last):
-                if cut or tokens[-1] in ends:
-                    break
-                next_token[0] = tokens[-1]
-                tokens.append(int(step.run(past).argmax()))
-                stamps.append(clock())
-                cut = bool(stop and stop(tokens))
+            pasts = range(before, last)
+            tokens, stamps, ending = _continue(logits, step, pasts, ends, stop, pick)
         return Answer(
             tokens=tokens,
             evaluated_tokens=self._cache.filled() - len(tokens) + 1,
             **times(start, prefilled, stamps, seen if sight else None),
-            stopped=stopped(tokens[-1] in ends, cut),
+            stopped=ending,
             first_logprobs=likeliest(logits, top),
         )
+
+    def grammar(self, schema: dict[str, Any]) -> Mask:
+        from harness.run.runtimes.grammar import held, tokens_of
+
+        if self._tokens is None:
+            definition = self._folder.tokenizer.to_str()
+            self._tokens = tokens_of(definition, self.vocabulary(), self._folder.ends)
+        return held(self._tokens, schema)
 
     def _call(self, sessions: Sessions, count: int, pasts: range) -> Call | Steps:
         if isinstance(self._cache, Rows):
@@ -242,6 +250,29 @@ class Onnx:
 
     def header(self) -> dict[str, Any]:
         return {"context_window": self._folder.window} if self._folder.window else {}
+
+
+def _continue(
+    logits: NDArray[np.float32],
+    step: Call | Steps,
+    pasts: range,
+    ends: Collection[int],
+    stop: Stop,
+    pick: Pick,
+) -> tuple[list[int], list[float], str]:
+    """The tokens from here on, when each was there, and what ended them."""
+    clock, next_token, left = time.perf_counter, step.ids[0], iter(pasts)
+    tokens: list[int] = []
+    stamps: list[float] = []
+    while True:
+        tokens.append(pick(logits, tokens))
+        stamps.append(clock())
+        ended, cut = tokens[-1] in ends, bool(stop and stop(tokens))
+        past = next(left, None)
+        if ended or cut or past is None:
+            return tokens, stamps, stopped(ended, cut)
+        next_token[0] = tokens[-1]
+        logits = step.run(past)
 
 
 @contextmanager

@@ -42,6 +42,7 @@ from harness.run.runtimes import (
     Answer,
     ArtifactRefused,
     Likelihoods,
+    Mask,
     NoRoom,
     Prompt,
     Seen,
@@ -56,6 +57,10 @@ from harness.run.runtimes.transformers_likelihoods import in_one_pass, one_by_on
 from harness.run.runtimes.transformers_vision import Vision, sees
 
 if TYPE_CHECKING:
+    import numpy as np
+    from llguidance import LLTokenizer
+    from numpy.typing import NDArray
+
     from harness.run.images import Pixels
 
 _REASON_CHARACTERS = 300
@@ -99,6 +104,7 @@ class Transformers:
         self._ends = self._read_ends()
         self._where = where
         self._vision: Vision | None = None
+        self._tokens: LLTokenizer | None = None
 
     def _locate(self, path: Path) -> dict[str, Any]:
         """How the library is told where the artifact is, and that nothing else will do."""
@@ -168,6 +174,7 @@ class Transformers:
     def evaluate(
         self, prompt: Prompt, new_tokens: int, *,
         stop_at_end: bool, top: int = 0, stop: Stop = None, reuse: bool = False,
+        mask: Mask | None = None,
     ) -> Answer:  # fmt: skip
         given = prompt.ids if isinstance(prompt, Seen) else prompt
         if len(given) > self._settings.context:
@@ -187,7 +194,7 @@ class Transformers:
             self._synchronize()
             prefilled = time.perf_counter()
             first = likeliest(logits[0, 0].float().numpy(force=True), top) if top else []
-            tokens, stamps, cut = self._continue(logits, cache, new_tokens, ends, stop)
+            tokens, stamps, cut = self._continue(logits, cache, new_tokens, ends, stop, mask)
 
         return Answer(
             tokens=tokens,
@@ -204,13 +211,14 @@ class Transformers:
         new_tokens: int,
         ends: frozenset[int],
         stop: Stop,
+        mask: Mask | None,
     ) -> tuple[list[int], list[float], bool]:
         """The greedy tokens from here on, when each was there, and whether `stop` cut them."""
         clock, predict = time.perf_counter, self._logits
         tokens: list[int] = []
         stamps: list[float] = []
         while True:
-            next_token = logits.argmax(dim=-1)
+            next_token = (_allowed(logits, mask(tokens)) if mask else logits).argmax(dim=-1)
             token = int(next_token)  # waits for the device
             stamps.append(clock())
             tokens.append(token)
@@ -218,6 +226,14 @@ class Transformers:
             if len(tokens) == new_tokens or token in ends or cut:
                 return tokens, stamps, cut
             logits = predict(next_token, cache)
+
+    def grammar(self, schema: dict[str, Any]) -> Mask:
+        from harness.run.runtimes.grammar import held, tokens_of
+
+        if self._tokens is None:
+            definition = self._need_tokenizer().backend_tokenizer.to_str()
+            self._tokens = tokens_of(definition, self.vocabulary(), self._ends)
+        return held(self._tokens, schema)
 
     def likelihoods(self, prefix: list[int], options: Sequence[list[int]]) -> Likelihoods:
         if not all(self._rooms):  # a window cannot be taken back, and makes a mask of its own
@@ -346,6 +362,10 @@ def _parts(tensor: torch.Tensor) -> list[torch.Tensor]:
 
 def _name(dtype: torch.dtype) -> str:
     return str(dtype).removeprefix("torch.")
+
+
+def _allowed(logits: torch.Tensor, mask: NDArray[np.bool_]) -> torch.Tensor:
+    return logits.masked_fill(torch.from_numpy(~mask).to(logits.device), float("-inf"))
 
 
 @contextmanager

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import importlib
+import importlib.metadata
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -14,12 +15,13 @@ from pathlib import Path
 from typing import Any, Protocol, cast
 
 from harness.ask.tasks import Task
-from harness.errors import UnknownName
+from harness.errors import MissingError, UnknownName
 
 KINDS = {
     "code": "harness.run.tasks.code",
     "degraded_questions": "harness.run.tasks.degraded_questions",
     "documents": "harness.run.tasks.documents",
+    "ifeval": "harness.run.tasks.ifeval",
     "json_answers": "harness.run.tasks.json_answers",
     "made_calls": "harness.run.tasks.made_calls",
     "multi_turn": "harness.run.tasks.multi_turn",
@@ -66,7 +68,8 @@ class Score:
 
     `correct` is an answer that is worth 1. `partial` is what one is worth that is neither that nor
     worth nothing, where the rule knows such answers. `by_other_rules` tells, rule by rule, what the
-    answer is worth to someone else's scorer.
+    answer is worth to someone else's scorer. `parts` tells, rule by rule, what of a question with
+    several is right.
     """
 
     outcome: str
@@ -74,6 +77,7 @@ class Score:
     detail: str
     by_other_rules: Mapping[str, float] = field(default_factory=dict)
     partial: float | None = None
+    parts: Mapping[str, Mapping[str, bool]] = field(default_factory=dict)
 
     @property
     def value(self) -> float:
@@ -101,11 +105,13 @@ class Respondent(Protocol):
         images: Sequence[bytes] = (),
         tools: list[dict[str, Any]] | None = None,
         stop: Sequence[str] = (),
+        schema: dict[str, Any] | None = None,
     ) -> str:
         """What the model says to `messages`, up to the first text of `stop`, which is left out.
 
         Each call stands alone: a conversation is given whole each time, the answers so far as
-        messages of the assistant. `tools` go to the model's own template.
+        messages of the assistant. `tools` go to the model's own template. A `schema` is held over
+        the answer by a grammar.
         """
 
     def likelihoods(self, context: str, options: Sequence[str]) -> list[float]:
@@ -144,12 +150,18 @@ class TaskKind(Protocol):
         """The score of an output. Never raises on what a model wrote."""
 
 
-def check_machine(name: str) -> None:
-    """Raises MissingError where this machine lacks what a kind needs beside a model.
+def check_machine(task: Task) -> None:
+    """Raises MissingError where this machine lacks what a task needs beside a model.
 
-    Few need anything: those offer `check_machine` in their module.
+    Few need anything but packages: their kinds offer `check_machine` in their module.
     """
-    check = getattr(kind(name), "check_machine", None)
+    for name, extra in needs(task).items():
+        if installed(name) is None:
+            raise MissingError(
+                f"the task {task.name} needs the package {name}; "
+                f"run: python -m pip install 'claimbench[{extra}]'"
+            )
+    check = getattr(kind(task.kind), "check_machine", None)
     if check:
         check()
 
@@ -157,6 +169,28 @@ def check_machine(name: str) -> None:
 def shows_pictures(name: str) -> bool:
     """Whether the items of a kind have pictures: those that do say so with PICTURES."""
     return getattr(kind(name), "PICTURES", False)
+
+
+def needs(task: Task) -> dict[str, str]:
+    """Packages that answers or scores of a task depend on, each with the extra that brings it.
+
+    Few depend on any: their kinds offer `needs` in their module.
+    """
+    own = getattr(kind(task.kind), "needs", None)
+    return own(task) if own else {}
+
+
+def libraries(task: Task) -> dict[str, str | None]:
+    """The version of each package that the task needs; null for one that is not here."""
+    return {name: installed(name) for name in needs(task)}
+
+
+def installed(name: str) -> str | None:
+    """The version of a package; None where it is not here."""
+    try:
+        return importlib.metadata.version(name)
+    except importlib.metadata.PackageNotFoundError:
+        return None
 
 
 def ask_once(task: Task, item: Item, respondent: Respondent) -> str:

@@ -2,7 +2,8 @@
 
 The rows are made here from the task's seed: facts about a made person, in a sentence, and a schema
 in which they are flat, nested, in a list, one of an enumeration, or null where the sentence says
-nothing. The id begins with which. Only the prompt asks for JSON: no grammar holds the model to it.
+nothing. The id begins with which. Only the prompt asks for JSON, or a grammar holds the model to it
+as well: two arms, told apart by the task's option.
 
 The schemas use the keywords that `breaks` knows and no others.
 """
@@ -16,9 +17,9 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from harness.ask.tasks import Task
+from harness.ask.tasks import JsonAnswers, Task
 from harness.errors import BadFile
-from harness.run.tasks import Item, Score, ask_once, made_calls, tool_calls, wheel_data
+from harness.run.tasks import Item, Respondent, Score, made_calls, tool_calls, wheel_data
 from harness.run.tasks.made_values import CITIES, INTEGER, LANGUAGES, PEOPLE, STRING, WORDS
 
 VERSION = 1
@@ -30,8 +31,6 @@ OUTCOMES = {
     "wrong_value": "JSON that follows the schema, with a value that the sentence does not give",
     "exact": "JSON that follows the schema, with the values of the sentence",
 }
-
-ask = ask_once
 
 _PLACE = "{{ schema }}"
 _FENCE = re.compile(r"\s*```(?:json)?\n(.*)\n```\s*", re.DOTALL)
@@ -58,6 +57,15 @@ def items(task: Task, data: Path, limit: int | None) -> list[Item]:
     ]
 
 
+def needs(task: Task) -> dict[str, str]:
+    return {"llguidance": "grammar"} if _held(task) else {}
+
+
+def ask(task: Task, item: Item, respondent: Respondent) -> str:
+    schema = item.payload["schema"] if _held(task) else None
+    return respondent.answer(item.messages, task.max_new_tokens, schema=schema)
+
+
 def score(item: Item, output: str) -> Score:
     """The outcome of a raw answer, as OUTCOMES defines it."""
     outcome, detail = _outcome(item.payload, output)
@@ -66,6 +74,10 @@ def score(item: Item, output: str) -> Score:
         if inner in ("exact", "wrong_value"):
             outcome, detail = "fenced", f"within the fence: {inner}"
     return Score(outcome, outcome == "exact", tool_calls.shortened(detail))
+
+
+def _held(task: Task) -> bool:
+    return isinstance(task.options, JsonAnswers) and task.options.grammar
 
 
 def _outcome(payload: dict[str, Any], text: str) -> tuple[str, str]:

@@ -60,4 +60,5 @@ def _answer(
         "detail": score.detail,
         "partial": score.partial,
         "by_other_rules": score.by_other_rules,
+        "parts": score.parts,
     }

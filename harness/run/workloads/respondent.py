@@ -44,12 +44,15 @@ class Listener:
         images: Sequence[bytes] = (),
         tools: list[dict[str, Any]] | None = None,
         stop: Sequence[str] = (),
+        schema: dict[str, Any] | None = None,
     ) -> str:
         prompt = render(self._template, messages, tools=tools)
         if tools and self._shows_nothing_more(prompt, messages):
             raise ArtifactRefused("the model's chat template shows no tools")
         seen = self._see(prompt, images)
-        asked, rest = seen if images else seen.ids, {"stop": self._stop(stop)} if stop else {}
+        asked = seen if images else seen.ids
+        rest: dict[str, Any] = {"stop": self._stop(stop)} if stop else {}
+        rest |= {"mask": self._runtime.grammar(schema)} if schema else {}
         answer = self._runtime.evaluate(
             asked, max_new_tokens, stop_at_end=True, top=_TOP, reuse=True, **rest
         )

@@ -15,7 +15,7 @@ from harness.ask import tasks
 from harness.ask.tasks import HubRows, Task
 from harness.errors import BadFile, MissingError
 from harness.prepare import data
-from harness.run.tasks import multiple_choice, rows
+from harness.run.tasks import ifeval, multiple_choice, rows
 
 REPO = "some-org/quiz"
 ROWS = [
@@ -130,3 +130,22 @@ def test_what_is_no_table_is_named(tmp_path: Path, name: str, content: bytes) ->
     (tmp_path / name).write_bytes(content)
     with pytest.raises(BadFile, match=name):
         rows.read(task(source(name)), tmp_path / name, "questions")
+
+
+def test_requests_with_instructions_come_from_a_hub(hub: Hub) -> None:
+    """Made-up rows, as IFEval's file has them: a row gives the arguments of its own kinds alone."""
+    name = "ifeval_input_data.jsonl"
+    row = {"key": 1, "prompt": "Say A.", "instruction_id_list": ["startend:quotation"]}
+    written = [{**row, "kwargs": [{}]}, {**row, "key": 2, "kwargs": [{"num_words": None}]}]
+    lines = "".join(json.dumps(one) + "\n" for one in written).encode()
+    hub.repos["datasets/google/IFEval"] = Repo({COMMIT: {name: lines}}, {"main": COMMIT})
+    known, few = tasks.load()["ifeval"], tasks.Rows(available=2, planned=2, seed=1)
+    files = [{"name": name, "sha256": None, "bytes": None}]
+    changes = {"revision": COMMIT, "files": files}
+    where = HubRows.model_validate(known.source.model_dump() | changes)
+    asked = known.model_copy(update={"source": where, "rows": few})
+    found = ifeval.items(asked, data.fetch(where), None)
+    assert {item.id: ifeval.score(item, '"A"').outcome for item in found} == {
+        "1": "followed",
+        "2": "followed",
+    }

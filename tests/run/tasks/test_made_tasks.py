@@ -22,6 +22,7 @@ from harness.run.tasks import Item, json_answers, kind, made_calls, tool_chains
 ROOT = Path(__file__).parents[3]
 DIGESTS = {
     "json_answers": "f7ace12a1d75165c",
+    "json_answers_grammar": "f7ace12a1d75165c",
     "made_offers": "0f5ef1525983841a",
     "made_offers_hermes": "9d8515221b888706",
     "made_shapes": "b0ea18a08d5967e0",
