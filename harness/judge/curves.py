@@ -89,7 +89,8 @@ def halving_in_words(found: Curve) -> str:
     """Where a curve halves, and what its intervals leave open, as one clause."""
     where, axis = found.halving, found.axis
     if where is None:
-        return "no halving to look for: nothing is right at its beginning, or it has one step"
+        why = "one step alone" if found.steps[0].share.value else "nothing right at the first step"
+        return f"{why}, so there is nothing to halve"
     told = f"halved at {axis} {where.at}" if where.at else "not halved at any step"
     if where.earliest is None:
         return f"{told}; the intervals rule it out"

@@ -133,8 +133,13 @@ def test_what_has_nothing_to_lose_does_not_halve() -> None:
             "halved at length 2; the intervals allow it from length 1 on and leave no doubt from 2 "
             "on",
         ),
-        ([], "no halving to look for: nothing is right at its beginning, or it has one step"),
+        ([], "one step alone, so there is nothing to halve"),
     ],
 )
 def test_a_halving_is_told_with_what_is_open(later: list[Step], words: str) -> None:
     assert halving_in_words(Curve("length", "", (CLEAN, *later))) == words
+
+
+def test_what_cannot_halve_says_why() -> None:
+    none = Curve("length", "", (step("0", 0.0, 0.0, 0.1), step("1", 0.0, 0.0, 0.1)))
+    assert halving_in_words(none) == "nothing right at the first step, so there is nothing to halve"
