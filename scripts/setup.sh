@@ -1,4 +1,4 @@
-# Sourced by scripts/run and scripts/test: makes .venv hold what the caller needs.
+# Sourced by scripts/run, scripts/site and scripts/test: makes .venv hold what the caller needs.
 # install EXTRAS: takes seconds when pyproject.toml and constraints.txt have not changed.
 
 set -euo pipefail
@@ -39,6 +39,16 @@ patiently() {
     fi
 }
 
+# Whether EXTRAS bring llama.cpp, and it is not here yet.
+compiles() {
+    case ",$1," in
+    *,llamacpp,* | *,test,*)
+        ! .venv/bin/python -c 'import importlib.metadata as m; m.version("llama-cpp-python")' 2>/dev/null
+        ;;
+    *) false ;;
+    esac
+}
+
 install() {
     local extras=$1 python stamp
     python=$(find_python)
@@ -50,7 +60,7 @@ install() {
     if cat pyproject.toml constraints.txt | cmp -s - "$stamp"; then
         return
     fi
-    if ! .venv/bin/python -c 'import importlib.metadata as m; m.version("llama-cpp-python")' 2>/dev/null; then
+    if compiles "$extras"; then
         if ! command -v c++ >/dev/null; then
             say "a C++ compiler is needed for llama.cpp; on Debian: apt-get install g++"
             exit 3
@@ -60,6 +70,6 @@ install() {
         say "installing what has changed"
     fi
     patiently installing .venv/bin/python -m pip install --disable-pip-version-check \
-        -c constraints.txt -e ".[$extras]"
+        -c constraints.txt -e ".${extras:+[$extras]}"
     cat pyproject.toml constraints.txt >"$stamp"
 }

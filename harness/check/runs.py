@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
 from pathlib import Path
 
@@ -22,7 +22,11 @@ _CLOCKS = timedelta(seconds=1)
 """Samples last by the monotonic clock and begin by the calendar's, which may be set meanwhile."""
 
 
-def check(folder: Path) -> list[Problem]:
+Cited = Mapping[str, Sequence[tuple[str, str]]]
+"""By path below the results: the claims whose verdicts rest on the file, and the digest in each."""
+
+
+def check(folder: Path, cited: Cited) -> list[Problem]:
     """What is wrong with the run in `folder`; empty where nothing is."""
     name = f"{folder.parent.name}/{folder.name}"
     try:
@@ -36,7 +40,7 @@ def check(folder: Path) -> list[Problem]:
     found += [("names", *one) for one in _names(run, folder)]
     found += [("dates", *one) for one in _dates(run, samples)]
     found += [("gates", *one) for one in _gates(run, samples, folder)]
-    found += [("digest", *one) for one in _cited(folder)]
+    found += [("digest", *one) for one in _changed(folder, cited)]
     return [Problem(name, *one) for one in found]
 
 
@@ -133,16 +137,24 @@ def _control(run: Run, folder: Path) -> Gate:
     return Gate(name=_CONTROL, passed=None, detail="its two arms are not here")
 
 
-def _cited(folder: Path) -> Iterator[tuple[str, str]]:
-    """Against the digests in the verdicts that rest on this run: run.json has none of its own."""
-    results = folder.parent.parent
-    held = {(folder / name).relative_to(results).as_posix(): folder / name for name in FILES}
+def cited(results: Path) -> Cited:
+    """What all verdicts below `results` rest on."""
+    found: dict[str, list[tuple[str, str]]] = {}
     for path in sorted(results.glob("verdicts/*/*.json")):
         try:
             findings = verdicts.parse(path.read_bytes()).findings
         except ValueError:
-            continue  # a complaint about that verdict, not about this run
+            continue  # a complaint about that verdict, not about a run
         for evidence in (one for finding in findings for one in finding.evidence):
-            file = held.get(evidence.path)
-            if file and hashlib.sha256(file.read_bytes()).hexdigest() != evidence.sha256:
-                yield file.name, f"not what the verdict on {path.stem} rests on"
+            found.setdefault(evidence.path, []).append((path.stem, evidence.sha256))
+    return found
+
+
+def _changed(folder: Path, cited: Cited) -> Iterator[tuple[str, str]]:
+    """Against the digests in the verdicts that rest on this run: run.json has none of its own."""
+    for file in (folder / name for name in FILES):
+        rests = cited.get(file.relative_to(folder.parent.parent).as_posix(), ())
+        digest = hashlib.sha256(file.read_bytes()).hexdigest() if rests else None
+        for claim, expected in rests:
+            if digest != expected:
+                yield file.name, f"not what the verdict on {claim} rests on"

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from functools import cached_property
 from hashlib import sha256
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -20,7 +21,10 @@ from harness.run import upgrade
 
 
 class Checker:
-    """Checks the verdicts below `results` against claims, models and tasks of this checkout."""
+    """Checks the verdicts below `results` against claims, models and tasks of this checkout.
+
+    `pages`: those whose verdicts will be asked for; they are then judged in one go.
+    """
 
     def __init__(
         self,
@@ -28,17 +32,23 @@ class Checker:
         claims: Mapping[str, Claim],
         models: Mapping[str, Model],
         tasks: Mapping[str, Task] | None = None,
+        pages: Iterable[str] = (),
     ) -> None:
         self._results, self._claims = results.resolve(), claims
         self._models, self._tasks = models, tasks
-        self._pages: dict[str, dict[str, Verdict]] = {}
+        self._pages = frozenset(pages)
+        self._derived: dict[str, dict[str, Verdict] | HarnessError] = {}
         self._runs: dict[Path, list[Problem]] = {}
+
+    @cached_property
+    def _cited(self) -> runs.Cited:
+        return runs.cited(self._results)
 
     def run(self, folder: Path) -> list[Problem]:
         """What is wrong with a run. Looked at once, however many verdicts rest on it."""
         folder = folder.resolve()
         if folder not in self._runs:
-            self._runs[folder] = runs.check(folder)
+            self._runs[folder] = runs.check(folder, self._cited)
         return self._runs[folder]
 
     def verdict(self, path: Path) -> list[Problem]:
@@ -84,20 +94,38 @@ class Checker:
 
     def _again(self, record: Verdict, stored: Any) -> Iterator[tuple[str, str]]:
         try:
-            derived = self._derived(record.claim.page).get(record.claim.id)
+            derived = self._judged(record.claim.page).get(record.claim.id)
         except HarnessError as error:
             yield "", f"cannot be judged again: {error}"
             return
         if derived:  # else the claim is unknown, and that has been said
             yield from problems.differences(stored, derived.model_dump(mode="json"))
 
-    def _derived(self, page: str) -> dict[str, Verdict]:
-        """All claims of a page, for they share one 5% (Holm), from every run that is here."""
-        if page not in self._pages:
-            claims = [one for one in self._claims.values() if one.page == page]
+    def _judged(self, page: str) -> dict[str, Verdict]:
+        """All claims of a page, for they share one 5% (Holm), from every run that is here.
+
+        At first together with the other pages that are to be checked: they may rest on the same
+        runs. Where a damaged run stands in the way of that, page by page.
+        """
+        if not self._derived:
+            self._judge(self._pages)
+        if page not in self._derived:
+            self._judge(frozenset([page]))
+        found = self._derived[page]
+        if isinstance(found, HarnessError):
+            raise found
+        return found
+
+    def _judge(self, pages: frozenset[str]) -> None:
+        claims = [one for one in self._claims.values() if one.page in pages]
+        try:
             again = judge.judge(self._results, claims, self._models, self._tasks)
-            self._pages[page] = {one.claim.id: one for one in again}
-        return self._pages[page]
+        except HarnessError as error:
+            if len(pages) == 1:
+                self._derived |= dict.fromkeys(pages, error)
+            return
+        for page in pages:
+            self._derived[page] = {one.claim.id: one for one in again if one.claim.page == page}
 
     def reproduction(self, path: Path) -> list[Problem]:
         """What is wrong with the reproduction at `path`, its runs, and the comparison once more.

@@ -30,9 +30,13 @@ def run(options: argparse.Namespace) -> int:
     context = Context()
     checked: dict[Path, list[Problem]] = {}
     checkers: dict[Path, Checker] = {}
-    for kind, path, results in (one for name in options.records for one in records.find(name)):
+    found = [one for name in options.records for one in records.find(name)]
+    pages = {path.parent.name for kind, path, _ in found if kind == "verdict"}
+    for kind, path, results in found:
         if results not in checkers:
-            checkers[results] = Checker(results, context.claims, context.models, context.tasks)
+            checkers[results] = Checker(
+                results, context.claims, context.models, context.tasks, pages
+            )
         checker = checkers[results]
         check = {
             "run": checker.run,

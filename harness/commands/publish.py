@@ -6,9 +6,10 @@ import argparse
 from pathlib import Path
 
 from harness import home
-from harness.commands import progress
+from harness.commands import listing, progress
 from harness.commands.context import Context
 from harness.judge import judge
+from harness.publish import counts
 from harness.publish.site import publish
 from harness.run import store
 
@@ -23,5 +24,7 @@ def run(options: argparse.Namespace) -> int:
     verdicts = judge.read(context.results, context.claims.values())
     machines, runs = store.machines(context.results), store.runs(context.results)
     publish(context.pages, verdicts, machines, context.results, out, runs)
+    rows = counts.by_kind((one.claim.kind, one.outcome) for one in verdicts)
+    listing.table(counts.HEADS, [row.cells for row in rows])
     progress.say(f"page: {out / 'index.html'}")
     return 0

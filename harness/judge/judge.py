@@ -60,21 +60,12 @@ def judge(
     tasks: Mapping[str, Task] | None = None,
 ) -> list[Verdict]:
     """One verdict per claim, in the order of the claims. Raises BadFile for a damaged record."""
-    return judge_from(Shelf(results), claims, models, tasks)
-
-
-def judge_from(
-    shelf: Shelf,
-    claims: Iterable[Claim],
-    models: Mapping[str, Model],
-    tasks: Mapping[str, Task] | None = None,
-) -> list[Verdict]:
-    """The same from runs that were listed before, for who judges page by page."""
+    shelf = Shelf(results)
     claims = list(claims)
     chosen = [shelf.chosen(claim) for claim in claims]
     cases = iter(_adjusted(_cases(shelf, [one for found in chosen for one in found])))
     return [
-        _verdict(shelf.results, claim, [next(cases) for _ in found], models, tasks)
+        _verdict(results, claim, [next(cases) for _ in found], models, tasks)
         for claim, found in zip(claims, chosen, strict=True)
     ]
 
@@ -149,7 +140,8 @@ def _verdict(
 ) -> Verdict:
     metric = METRICS[claim.rule.metric] if claim.rule else None
     findings = [_finding(results, case) for case in cases]
-    outcome, reason = _together(claim, findings, told(claim, models, tasks or {}))
+    effort = "" if findings else told(claim, models, tasks or {})
+    outcome, reason = together(claim, findings, effort)
     return Verdict(
         claim=claim,
         rule=claim.rule,
@@ -165,7 +157,7 @@ def _verdict(
     )
 
 
-def _together(claim: Claim, findings: list[Finding], effort: str) -> tuple[Outcome, str]:
+def together(claim: Claim, findings: list[Finding], effort: str) -> tuple[Outcome, str]:
     """What the machines say together: their word where they agree; what it takes to ask one."""
     if claim.untestable is not None:
         return "not_testable", claim.untestable

@@ -42,7 +42,6 @@ class Shelf:
     """The measured runs below `results`, by cell. Raises BadFile for a damaged record."""
 
     def __init__(self, results: Path) -> None:
-        self.results = results
         self._by_cell: dict[Cell, list[Stored]] = {}
         for folder, run in store.runs(results):
             if run.arm == "measured":

@@ -51,7 +51,7 @@ def views(runs: Iterable[tuple[Path, Run]], machines: dict[str, Machine]) -> lis
     found: list[RunView] = []
     for machine, name in sorted(newest, key=lambda key: key[::-1]):
         folder, run = newest[machine, name]
-        drawn = curves(store.read_samples(folder))
+        drawn = curves(store.read_samples(folder)) if store.has_facets(folder) else []
         if drawn:
             found.append(_view(f"run-{len(found) + 1}", folder, run, drawn, machines))
     return found

@@ -135,7 +135,7 @@ def _row(view: ClaimView, page: PageView, model: str, names: list[dict[str, str]
     on = _machines(view)
     classes = [outcomes[view.outcome.word], models[model], kinds[view.claim.kind]]
     classes += [machines[one] for one in on]
-    href = f"{page.page.id}.html#{view.anchor}"
+    href = f"{view.file}#{view.anchor}"
     return Row(view, page.page.title, href, on, classes)
 
 

@@ -14,6 +14,7 @@ import hashlib
 import os
 import shutil
 import sys
+from collections.abc import Iterable
 from pathlib import Path
 
 from harness.errors import UserError
@@ -22,27 +23,25 @@ MANIFEST = "SHA256SUMS"
 _LEFT_BY_DESKTOPS = {".DS_Store", "Thumbs.db"}
 
 
-def replace(out: Path, files: dict[str, bytes]) -> list[Path]:
+def replace(out: Path, files: Iterable[tuple[str, bytes]]) -> list[Path]:
     """`out` holds exactly `files` and a list of their digests afterwards.
 
-    Raises UserError where `out` holds anything that an earlier call did not write.
+    Each is written before the next is asked for. Raises UserError where `out` holds anything that
+    an earlier call did not write; where `files` raises, `out` is as before.
     """
     out = out.resolve()
     _refuse_strangers(out)
     new = out.parent / f".{out.name}.new"
     try:
         shutil.rmtree(new, ignore_errors=True)
-        _write(new, {**files, MANIFEST: _manifest(files)})
+        names = _write(new, files)
         _swap(new, out)
     except OSError as error:
         reason = error.strerror or str(error)
         raise UserError(f"{out}: cannot be written: {reason}; name another folder") from error
-    return [out / name for name in sorted([*files, MANIFEST])]
-
-
-def _manifest(files: dict[str, bytes]) -> bytes:
-    lines = [f"{hashlib.sha256(files[name]).hexdigest()}  {name}\n" for name in sorted(files)]
-    return "".join(lines).encode()
+    finally:
+        shutil.rmtree(new, ignore_errors=True)
+    return [out / name for name in sorted(names)]
 
 
 def _refuse_strangers(out: Path) -> None:
@@ -64,12 +63,18 @@ def _refuse_strangers(out: Path) -> None:
             )
 
 
-def _write(folder: Path, files: dict[str, bytes]) -> None:
+def _write(folder: Path, files: Iterable[tuple[str, bytes]]) -> list[str]:
+    """The files and their digests, in a new folder; answers with their names."""
     folder.mkdir(parents=True)
-    for name, content in files.items():
+    digests: dict[str, str] = {}
+    for name, content in files:
         path = folder / name
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(content)
+        digests[name] = hashlib.sha256(content).hexdigest()
+    lines = [f"{digests[name]}  {name}\n" for name in sorted(digests)]
+    (folder / MANIFEST).write_text("".join(lines), encoding="utf-8")
+    return [*digests, MANIFEST]
 
 
 def _swap(new: Path, out: Path) -> None:

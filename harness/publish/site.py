@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from pathlib import Path, PurePosixPath
 
 from harness.ask.pages import Page
@@ -18,7 +18,7 @@ from harness.errors import BadFile, UnknownName
 from harness.judge import reproductions
 from harness.judge.reproductions import Reproduction
 from harness.judge.verdicts import Evidence, Verdict, parse
-from harness.publish import along, exports, finder, folder, template, view, words
+from harness.publish import along, counts, exports, finder, folder, split, template, view, words
 from harness.publish.along import RunView
 from harness.publish.attach.fragments import Fragments
 from harness.run import store
@@ -43,30 +43,42 @@ def publish(
     UserError where `out` holds other files.
     """
     _check(pages, verdicts)
+    return folder.replace(out, _files(pages, verdicts, machines, results, runs))
+
+
+def _files(
+    pages: dict[str, Page],
+    verdicts: list[Verdict],
+    machines: list[Machine],
+    results: Path,
+    runs: Iterable[tuple[Path, Run]],
+) -> Iterator[tuple[str, bytes]]:
+    """By name, one at a time: the records alone may be larger than the memory."""
     known = {machine.id: machine for machine in machines}
-    files = _records(verdicts, results)
+    yield from _records(verdicts, results)
     repeated = {one.claim.id: _repeated(one, results) for one in verdicts}
-    files |= _repetitions(repeated)
-    views = [
-        view.page(page, [one for one in verdicts if one.claim.page == page.id], known, repeated)
-        for page in pages.values()
-    ]
-    templates = template.environment()
+    yield from _repetitions(repeated)
+    by_page: dict[str, list[Verdict]] = {name: [] for name in pages}
+    for verdict in verdicts:
+        by_page[verdict.claim.page].append(verdict)
+    templates, views = template.environment(), []
     curves = along.views(runs, known)
     templates.globals["drawn"] = {path: one.anchor for one in curves for path in one.evidence[:1]}
-    for shown in views:
-        files[f"{shown.page.id}.html"] = template.render(templates, "page.html", shown=shown)
+    for name, page in pages.items():
+        shown = view.page(page, by_page[name], known, repeated)
+        views.append((yield from split.files(templates, shown)))
     if curves:
-        files |= _curve_records(curves, results)
-        files["curves.html"] = template.render(templates, "curves.html", runs=curves)
+        yield from _curve_records(curves, results)
+        yield "curves.html", template.render(templates, "curves.html", runs=curves)
     finding = finder.find(views)
-    files |= finder.render(templates, finding)
+    yield from finder.render(templates, finding).items()
     listed = {"pages": views, "models": finding.models, "machines": machines, "runs": curves}
-    files["index.html"] = template.render(templates, "index.html", **listed)
-    files["index.json"] = _index(verdicts, known)
-    files |= exports.files(verdicts)
-    files |= Fragments((claim for shown in views for claim in shown.claims), "../").files()
-    return folder.replace(out, files)
+    kinds = counts.by_kind((one.claim.kind, one.outcome) for one in verdicts)
+    yield "index.html", template.render(templates, "index.html", kinds=kinds, **listed)
+    yield "index.json", _index(verdicts, known)
+    yield from exports.files(verdicts).items()
+    claims = (claim for shown in views for claim in shown.claims)
+    yield from Fragments(claims, "../").files().items()
 
 
 def _check(pages: dict[str, Page], verdicts: list[Verdict]) -> None:
@@ -94,35 +106,33 @@ def _index(verdicts: list[Verdict], machines: dict[str, Machine]) -> bytes:
     return (json.dumps(rows, indent=2) + "\n").encode()
 
 
-def _records(verdicts: list[Verdict], results: Path) -> dict[str, bytes]:
-    """The stored verdicts and their evidence by name in the site."""
-    files: dict[str, bytes] = {}
+def _records(verdicts: list[Verdict], results: Path) -> Iterator[tuple[str, bytes]]:
+    """The stored verdicts and their evidence by name in the site, each record once."""
+    seen: set[tuple[str, str]] = set()
+    names: set[str] = set()
     for verdict in verdicts:
         claim = verdict.claim
-        name = f"verdicts/{claim.id}.json"
-        if name in files:
+        if claim.id in names:
             raise BadFile(f"two verdicts on claim '{claim.id}'")
-        files[name] = _stored(verdict, results / "verdicts" / claim.page / f"{claim.id}.json")
-        for finding in verdict.findings:
-            for one in finding.evidence:
-                files[f"records/{one.path}"] = _evidence(one, claim.id, results)
-    return files
+        names.add(claim.id)
+        path = results / "verdicts" / claim.page / f"{claim.id}.json"
+        yield f"verdicts/{claim.id}.json", _stored(verdict, path)
+        for one in (one for finding in verdict.findings for one in finding.evidence):
+            if (one.path, one.sha256) not in seen:
+                seen.add((one.path, one.sha256))
+                yield f"records/{one.path}", _evidence(one, claim.id, results)
 
 
-def _curve_records(curves: list[RunView], results: Path) -> dict[str, bytes]:
-    return {
-        f"records/{path}": _record(path, f"curves of {one.model}", results)
-        for one in curves
-        for path in one.evidence
-    }
+def _curve_records(curves: list[RunView], results: Path) -> Iterator[tuple[str, bytes]]:
+    for one in curves:
+        for path in one.evidence:
+            yield f"records/{path}", _record(path, f"curves of {one.model}", results)
 
 
-def _repetitions(repeated: dict[str, list[Reproduction]]) -> dict[str, bytes]:
-    return {
-        f"reproductions/{name}-{at}.json": store.to_json(one)
-        for name, found in repeated.items()
-        for at, one in enumerate(found, 1)
-    }
+def _repetitions(repeated: dict[str, list[Reproduction]]) -> Iterator[tuple[str, bytes]]:
+    for name, found in repeated.items():
+        for at, one in enumerate(found, 1):
+            yield f"reproductions/{name}-{at}.json", store.to_json(one)
 
 
 def _repeated(verdict: Verdict, results: Path) -> list[Reproduction]:

@@ -54,10 +54,15 @@ class FindingView:
 
 @dataclass(frozen=True)
 class ClaimView:
-    """One claim with its verdict. `short` is the quote on one line."""
+    """One claim with its verdict. `short` is the quote on one line.
+
+    `file` of the site has the evidence, at `anchor`; `href` leads there from the page's words.
+    """
 
     claim: Claim
+    file: str
     anchor: str
+    href: str
     short: str
     by: str
     outcome: OutcomeWords
@@ -94,6 +99,7 @@ class PageView:
     page: Page
     text: dict[str, list[marks.Piece]]
     by_claim: dict[str, ClaimView]
+    verdicts: dict[str, Verdict]
     counts: list[tuple[OutcomeWords, int]]
     groups: list[Group]
     speeds: list[tuple[Table, Markup]]
@@ -101,6 +107,8 @@ class PageView:
     source_href: str | None
     reviews: Markup | None
     community: str | None
+    split: bool = False
+    """Whether the claims are in other files than this one. See `harness.publish.split`."""
 
     @property
     def claims(self) -> list[ClaimView]:
@@ -127,12 +135,13 @@ def page(
         page=found,
         text=marked.fields,
         by_claim={view.claim.id: view for view in views},
+        verdicts={verdict.claim.id: verdict for verdict in verdicts},
         counts=counts(verdicts),
         groups=[group for group in groups if group.claims],
         speeds=figures.speeds(verdicts, machines),
         verbatim=found.is_verbatim(),
         source_href=found.source if found.source.startswith(("https://", "http://")) else None,
-        reviews=claim_review.script(found, verdicts),
+        reviews=claim_review.script(found, verdicts, f"{found.id}.html"),
         community=community.sentence(
             [again for one in verdicts for again in repeated[one.claim.id]]
         ),
@@ -157,7 +166,9 @@ def claim(
     metric = METRICS[rule.metric] if rule else None
     return ClaimView(
         claim=found,
+        file=f"{found.page}.html",
         anchor=f"claim-{found.id}",
+        href=f"#claim-{found.id}",
         short=" ".join(found.quote.split()),
         by=f"{found.who[:1].upper()}{found.who[1:]} · about {found.tool}",
         outcome=OUTCOMES[verdict.outcome],

@@ -107,6 +107,11 @@ def read_samples(folder: Path) -> list[Sample]:
     return [_sample(line, path, version) for line in raw.splitlines()]
 
 
+def has_facets(folder: Path) -> bool:
+    """Whether an item of a finished run says under what it was asked. Reads no line as a record."""
+    return b'"facets": {"' in _read(folder / "samples.jsonl")  # as `samples_bytes` writes it
+
+
 def read_run(folder: Path) -> Run:
     """run.json of a finished run, whatever version it has. Raises BadFile."""
     return _run_and_version(folder)[0]

@@ -14,6 +14,7 @@ import pytest
 from harness import cli
 from harness.ask import claims, models
 from harness.check import runs
+from harness.check.problems import Problem
 from harness.check.verdicts import Checker
 from harness.judge import judge
 
@@ -45,6 +46,10 @@ def stored(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def results(stored: Path, tmp_path: Path) -> Path:
     """A copy to spoil."""
     return Path(shutil.copytree(stored, tmp_path / "results"))
+
+
+def problems_of(run: Path) -> list[Problem]:
+    return runs.check(run, runs.cited(run.parents[1]))
 
 
 def checker(results: Path) -> Checker:
@@ -127,11 +132,11 @@ def test_each_altered_number_of_its_runs_and_samples_is_caught(name: str, stored
                 path.write_text(
                     "".join(json.dumps(line) + "\n" for line in text) if lines else json.dumps(text)
                 )
-                assert runs.check(path.parent), at
+                assert problems_of(path.parent), at
                 tried += 1
         finally:
             path.write_bytes(whole)
-        assert runs.check(path.parent) == []
+        assert problems_of(path.parent) == []
     assert tried > 0
 
 
@@ -199,7 +204,7 @@ def test_no_answer_is_both_right_and_right_in_part(results: Path) -> None:
 
     verdict = json.loads(forge(results, "smoke/smoke-invents", both).read_bytes())
     run = (results / verdict["findings"][0]["evidence"][0]["path"]).parent
-    assert "is correct, and worth a part" in {one.what for one in runs.check(run)}
+    assert "is correct, and worth a part" in {one.what for one in problems_of(run)}
 
 
 def test_a_control_that_is_not_here_vouches_for_nothing(results: Path) -> None:
@@ -233,7 +238,7 @@ def test_what_is_no_record_fails(text: str, results: Path) -> None:
     for path in (verdict, run):
         path.write_text(text)
     assert checker(results).verdict(verdict)[0].concern == "schema"
-    assert runs.check(run.parent)[0].concern == "schema and digest"
+    assert problems_of(run.parent)[0].concern == "schema and digest"
 
 
 def test_evidence_outside_the_results_is_not_opened(results: Path) -> None:

@@ -186,7 +186,8 @@ def test_eval_results_are_what_the_hub_reads(found: dict[str, bytes]) -> None:
 def test_eval_results_hold_no_score_that_does_not_count(
     spoil: str, verdicts: list[Verdict]
 ) -> None:
-    one = next(one for one in verdicts if one.rule and one.rule.metric == "tool_call_accuracy")
+    scored = (one for one in verdicts if one.rule and one.findings)
+    one = next(one for one in scored if one.rule.metric == "tool_call_accuracy")
     finding = one.findings[0]
     changes: dict[str, Any] = {"weights": "synthetic"}
     if spoil == "gate":
@@ -198,14 +199,14 @@ def test_eval_results_hold_no_score_that_does_not_count(
 def test_claim_reviews_are_of_what_was_judged(verdicts: list[Verdict]) -> None:
     known = pages.load(ROOT / "pages")
     mine = [one for one in verdicts if one.claim.page == "004"]
-    reviews = claim_review.reviews(known["004"], mine)
+    reviews = claim_review.reviews(known["004"], mine, "004.html")
     judged = [one for one in mine if one.outcome in ("supported", "refuted", "inconclusive")]
     assert [one["claimReviewed"] for one in reviews] == [one.claim.quote for one in judged]
     for verdict, review in zip(judged, reviews, strict=True):
         number = {"supported": 5, "refuted": 1}.get(verdict.outcome)
         assert review["reviewRating"].get("ratingValue") == number
     own = [one for one in verdicts if one.claim.page == "smoke"]
-    assert own and claim_review.reviews(known["smoke"], own) == []
+    assert own and claim_review.reviews(known["smoke"], own, "smoke.html") == []
 
 
 @pytest.mark.browser

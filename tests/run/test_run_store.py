@@ -252,3 +252,15 @@ def test_the_machine_of_stored_runs_is_read() -> None:
     (machine,) = store.machines(STORED)
     assert isinstance(machine, Machine)
     assert {found.machine for _, found in runs(STORED)} == {machine.id}
+
+
+def test_whether_items_have_facets_is_told_from_the_bytes(tmp_path: Path) -> None:
+    """A model that says the word is none that was asked under one."""
+    item = {"kind": "item", "item": "one", "item_sha256": KEY, "prompt_sha256": KEY}
+    item |= {"prompt_tokens": 1, "evaluated_tokens": 1, "new_tokens": 1, "stopped": "end"}
+    item |= {"output": '"facets": {"blur": "3"}', "outcome": "right", "correct": True, "detail": ""}
+    for facets in ({}, {"blur": "3"}):
+        asked = {"index": 0, "started": "", "seconds": 1.0, "data": item | {"facets": facets}}
+        raw = store.samples_bytes([Sample.model_validate(asked)])
+        (tmp_path / "samples.jsonl").write_bytes(raw)
+        assert store.has_facets(tmp_path) is bool(facets)

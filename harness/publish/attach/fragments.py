@@ -76,7 +76,7 @@ class Fragments:
             "metric": view.metric,
             "findings": findings,
             "verdict": self._base + view.record,
-            "page": f"{self._base}{view.claim.page}.html#{view.anchor}",
+            "page": f"{self._base}{view.file}#{view.anchor}",
         }
 
     def left(self, found: Recognised) -> list[tuple[int, str]]:

@@ -19,16 +19,16 @@ _RATINGS: dict[Outcome, int | None] = {"supported": 5, "refuted": 1, "inconclusi
 """Inconclusive has no number: 3 of 5 would say "half true"."""
 
 
-def reviews(page: Page, verdicts: list[Verdict]) -> list[dict[str, Any]]:
-    """The reviews of a page's claims."""
+def reviews(page: Page, verdicts: list[Verdict], file: str) -> list[dict[str, Any]]:
+    """The reviews of a page's claims whose evidence is in `file` of the site."""
     if page.own:
         return []
-    return [_review(page, one) for one in verdicts if one.outcome in _RATINGS]
+    return [_review(page, one, file) for one in verdicts if one.outcome in _RATINGS]
 
 
-def script(page: Page, verdicts: list[Verdict]) -> Markup | None:
+def script(page: Page, verdicts: list[Verdict], file: str) -> Markup | None:
     """The element that carries them. Nothing in a quote can end it: no `<` is left."""
-    found = reviews(page, verdicts)
+    found = reviews(page, verdicts, file)
     if not found:
         return None
     text = json.dumps({"@context": "https://schema.org", "@graph": found})
@@ -37,7 +37,7 @@ def script(page: Page, verdicts: list[Verdict]) -> Markup | None:
     return Markup(f'<script type="application/ld+json">{text}</script>')
 
 
-def _review(page: Page, verdict: Verdict) -> dict[str, Any]:
+def _review(page: Page, verdict: Verdict, file: str) -> dict[str, Any]:
     claim = verdict.claim
     rating: dict[str, Any] = {
         "@type": "Rating",
@@ -50,7 +50,7 @@ def _review(page: Page, verdict: Verdict) -> dict[str, Any]:
     days = [finding.measured for finding in verdict.findings if finding.measured]
     return {
         "@type": "ClaimReview",
-        "url": f"{page.id}.html#claim-{claim.id}",
+        "url": f"{file}#claim-{claim.id}",
         "claimReviewed": claim.quote,
         **({"datePublished": max(days)} if days else {}),
         "author": {"@type": "Organization", "name": "claimbench"},
