@@ -7,7 +7,14 @@ import json
 from pathlib import Path, PurePosixPath
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, Field, NonNegativeInt, PositiveInt, model_validator
+from pydantic import (
+    AfterValidator,
+    Field,
+    NonNegativeInt,
+    PositiveInt,
+    ValidationInfo,
+    model_validator,
+)
 
 from harness import home
 from harness.ask import yaml_file
@@ -311,6 +318,14 @@ class FamilyPrompt(Row):
     source: str
 
 
+class Published(Row):
+    """One file of tasks/prompts/: a prompt that several tasks share, word for word, and where it
+    was published."""
+
+    text: str = Field(min_length=1)
+    source: str
+
+
 class Task(Row):
     """One file of tasks/. `name` is the file's stem, `kind` a name in a registry.
 
@@ -347,6 +362,20 @@ class Task(Row):
         }
         return data | named
 
+    @model_validator(mode="before")
+    @classmethod
+    def _published(cls, data: Any, info: ValidationInfo) -> Any:
+        """`prompt: {published: NAME}` stands for the text and the source of prompts/NAME.yaml."""
+        prompt = data.get("prompt") if isinstance(data, dict) else None
+        if not isinstance(prompt, dict):
+            return data
+        prompts: dict[str, Published] = info.context or {}
+        if list(prompt) != ["published"] or prompt["published"] not in prompts:
+            known = ", ".join(sorted(prompts)) or "none"
+            raise ValueError(f"prompt: give a text or {{published: NAME}}, of {known}")
+        found = prompts[prompt["published"]]
+        return {"prompt_source": found.source, **data, "prompt": found.text}
+
     def asked_of(self, model: str | None) -> Task:
         """The task with the prompt of the model's family, of several that of the longest name."""
         families = [name for name in self.prompts if (model or "").startswith(name)]
@@ -376,10 +405,13 @@ class Task(Row):
 
 def load(folder: Path | None = None) -> dict[str, Task]:
     """All tasks by name. Raises BadFile."""
-    paths = sorted((folder or home.root() / "tasks").glob("*.yaml"))
+    folder = folder or home.root() / "tasks"
+    prompts = {
+        path.stem: yaml_file.read(path, Published) for path in (folder / "prompts").glob("*.yaml")
+    }
     return {
-        path.stem: yaml_file.read(path, Task).model_copy(update={"name": path.stem})
-        for path in paths
+        path.stem: yaml_file.read(path, Task, prompts).model_copy(update={"name": path.stem})
+        for path in sorted(folder.glob("*.yaml"))
     }
 
 

@@ -25,8 +25,8 @@ class Row(BaseModel):
 R = TypeVar("R", bound=BaseModel)
 
 
-def read(path: Path, model: type[R]) -> R:
-    """`path` as a `model`.
+def read(path: Path, model: type[R], context: object = None) -> R:
+    """`path` as a `model`, whose validators are given `context`.
 
     Raises BadFile with one `file:line: field: complaint` per problem.
     """
@@ -39,7 +39,7 @@ def read(path: Path, model: type[R]) -> R:
     finally:
         loader.dispose()
     try:
-        return model.model_validate(data)
+        return model.model_validate(data, context=context)
     except ValidationError as error:
         lines = [
             f"{path}:{_line(node, item['loc'])}: {_field(item['loc'])}: {item['msg']}"

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import hashlib
+import shutil
 from pathlib import Path
 
 import pytest
@@ -16,6 +17,7 @@ FILES = sorted(FOLDER.glob("*.yaml"))
 def write(folder: Path, **changes: object) -> dict[str, tasks.Task]:
     data = yaml.safe_load((FOLDER / "bfcl_simple_python.yaml").read_text("utf-8")) | changes
     (folder / "mine.yaml").write_text(yaml.safe_dump(data), encoding="utf-8")
+    shutil.copytree(FOLDER / "prompts", folder / "prompts", dirs_exist_ok=True)
     return tasks.load(folder)
 
 
@@ -60,10 +62,16 @@ def test_the_published_prompt_is_word_for_word() -> None:
     )
 
 
+@pytest.mark.parametrize("prompt", [{"published": "nobodys"}, {"file": "smollm2_tools"}, {}])
+def test_a_prompt_that_nobody_published_is_refused(tmp_path: Path, prompt: dict[str, str]) -> None:
+    with pytest.raises(BadFile, match="published: NAME}, of smollm2_tools"):
+        write(tmp_path, prompt=prompt)
+
+
 @pytest.mark.parametrize(
     ("change", "same"),
     [
-        ({"prompt": "Other {{ tools }}"}, False),
+        ({"prompt": "Other {{ tools }}", "prompt_source": "here"}, False),
         ({"options": {"parser": "other"}}, False),
         ({"max_new_tokens": 7}, False),
         ({"rows": {"available": 400, "planned": 100, "seed": 2}}, False),
