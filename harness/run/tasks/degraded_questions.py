@@ -11,7 +11,7 @@ from itertools import islice
 from pathlib import Path
 
 from harness.ask.tasks import DegradedQuestions, Task
-from harness.run.tasks import Item, ask_once, degradations, visual_questions, wheel_data
+from harness.run.tasks import Item, ask_once, visual_questions, wheel_data
 
 VERSION = 1
 PICTURES = True
@@ -27,6 +27,8 @@ def items(task: Task, wheel: Path, limit: int | None) -> list[Item]:
 
     Raises what visual_questions does.
     """
+    from harness.run.tasks import degradations  # numpy and Pillow, for who makes pictures only
+
     number = wheel_data.count(task, limit)
     if not isinstance(task.options, DegradedQuestions):
         raise TypeError(f"task {task.name} is of the kind {task.options.kind}")

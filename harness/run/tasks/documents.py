@@ -18,8 +18,7 @@ from pathlib import Path
 
 from harness.ask.tasks import Task
 from harness.errors import BadFile
-from harness.run.tasks import Item, Score, ask_once, degradations, graded, wheel_data
-from harness.run.tasks.made_documents import DOCUMENTS, QUESTIONS, Document
+from harness.run.tasks import Item, Score, ask_once, graded, wheel_data
 from harness.run.tasks.scorers import anls, containment
 
 VERSION = 1
@@ -44,6 +43,9 @@ def items(task: Task, data: Path, limit: int | None) -> list[Item]:
     Raises BadFile for a prompt without its place or rows that are no whole pages, UserError for too
     high a limit.
     """
+    from harness.run.tasks import degradations  # numpy and Pillow, for who makes pictures only
+    from harness.run.tasks.made_documents import DOCUMENTS, QUESTIONS
+
     number = wheel_data.count(task, limit)
     if task.prompt.count(_PLACE) != 1:
         raise BadFile(f"task {task.name}: the prompt must hold {_PLACE} once")
@@ -56,6 +58,8 @@ def items(task: Task, data: Path, limit: int | None) -> list[Item]:
 
 def _questions(task: Task, each: int) -> Iterator[Item]:
     """Of so many pages of each kind all questions, in the task's order."""
+    from harness.run.tasks.made_documents import DOCUMENTS, QUESTIONS, Document
+
     pages: dict[str, tuple[Document, bytes]] = {}
     names = [f"{kind}-{at:03}" for kind in DOCUMENTS for at in range(each)]
     for id_ in task.rows.order([f"{name}-{at}" for name in names for at in range(QUESTIONS)]):
