@@ -10,7 +10,8 @@ from __future__ import annotations
 from itertools import islice
 from pathlib import Path
 
-from harness.ask.tasks import DegradedQuestions, Task
+from harness.ask.task_options import DegradedQuestions
+from harness.ask.tasks import Task
 from harness.run.tasks import Item, ask_once, visual_questions, wheel_data
 
 VERSION = 1

@@ -17,7 +17,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from harness.ask.tasks import JsonAnswers, Task
+from harness.ask.task_options import JsonAnswers
+from harness.ask.tasks import Task
 from harness.errors import BadFile
 from harness.run.tasks import Item, Respondent, Score, made_calls, tool_calls, wheel_data
 from harness.run.tasks.made_values import CITIES, INTEGER, LANGUAGES, PEOPLE, STRING, WORDS

@@ -22,7 +22,8 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from harness.ask.tasks import MadeCalls, Task
+from harness.ask.task_options import MadeCalls
+from harness.ask.tasks import Task
 from harness.errors import BadFile
 from harness.run.tasks import (
     Item,

@@ -22,7 +22,8 @@ from pathlib import Path
 from typing import Any
 from zipfile import ZipFile
 
-from harness.ask.tasks import MultiTurn, Task
+from harness.ask.task_options import MultiTurn
+from harness.ask.tasks import Task
 from harness.errors import BadFile
 from harness.run.runtimes import NoRoom
 from harness.run.tasks import (

@@ -16,7 +16,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from harness.ask.tasks import MultipleChoice, Task
+from harness.ask.task_options import MultipleChoice
+from harness.ask.tasks import Task
 from harness.errors import BadFile
 from harness.run.tasks import Item, Respondent, Score, rows, wheel_data
 from harness.run.tasks.scorers import choice_letter

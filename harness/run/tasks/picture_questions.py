@@ -10,7 +10,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from harness.ask.tasks import Columns, Task, VisualQuestions
+from harness.ask.task_options import Columns, VisualQuestions
+from harness.ask.tasks import Task
 from harness.errors import BadFile
 from harness.run.tasks import Item, picture_tables, scorers
 from harness.run.tasks.picture_tables import TableRow

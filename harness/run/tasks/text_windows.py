@@ -16,7 +16,8 @@ import math
 from pathlib import Path
 from statistics import fmean
 
-from harness.ask.tasks import Task, TextWindows
+from harness.ask.task_options import TextWindows
+from harness.ask.tasks import Task
 from harness.errors import BadFile
 from harness.run.tasks import Item, Respondent, Score, graded, wheel_data
 

@@ -15,7 +15,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from harness.ask.tasks import Task, ToolCalls
+from harness.ask.task_options import ToolCalls
+from harness.ask.tasks import Task
 from harness.errors import BadFile
 from harness.run.tasks import (
     Item,

@@ -17,7 +17,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from harness.ask.tasks import Task, ToolChains
+from harness.ask.task_options import ToolChains
+from harness.ask.tasks import Task
 from harness.run.tasks import (
     Item,
     Respondent,

@@ -11,7 +11,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from harness.ask.tasks import Task, WordProblems
+from harness.ask.task_options import WordProblems
+from harness.ask.tasks import Task
 from harness.errors import BadFile
 from harness.run.tasks import Item, Respondent, Score, rows, wheel_data
 from harness.run.tasks.scorers import final_number

@@ -10,7 +10,8 @@ from typing import Any
 import pytest
 
 from harness.ask import tasks
-from harness.ask.tasks import HubRows, MultipleChoice, Task
+from harness.ask.task_options import MultipleChoice
+from harness.ask.tasks import HubRows, Task
 from harness.errors import BadFile
 from harness.plan.cells import Cell
 from harness.run.gates import gates

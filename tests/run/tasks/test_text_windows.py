@@ -13,7 +13,8 @@ import pytest
 import torch
 
 from harness.ask import tasks
-from harness.ask.tasks import Task, TextWindows
+from harness.ask.task_options import TextWindows
+from harness.ask.tasks import Task
 from harness.errors import BadFile
 from harness.plan.cells import Cell
 from harness.prepare import data

@@ -12,7 +12,8 @@ from typing import Any
 import pytest
 
 from harness.ask import tasks
-from harness.ask.tasks import HubRows, Task, WordProblems
+from harness.ask.task_options import WordProblems
+from harness.ask.tasks import HubRows, Task
 from harness.errors import BadFile
 from harness.run.runtimes import settings_for
 from harness.run.runtimes.llamacpp import LlamaCpp
