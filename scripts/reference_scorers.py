@@ -8,13 +8,12 @@ use. `scripts/compare-scorers` builds the environment and is the only caller.
 
 from __future__ import annotations
 
-import importlib.abc
-import importlib.machinery
 import json
 import sys
 from collections.abc import Callable, Sequence
-from types import ModuleType
 from typing import Any
+
+import stand_ins
 
 STAND_INS = {
     "pandas",
@@ -28,49 +27,6 @@ STAND_INS = {
     "torch",
     "transformers",
 }
-
-
-class _Anything(type):
-    """A class with every name in it, to be derived from, raised or used as a decorator."""
-
-    def __getattr__(cls, name: str) -> Any:
-        if name.startswith("__"):
-            raise AttributeError(name)
-        return _Anything(name, (_Base,), {})
-
-
-class _Base(Exception):
-    def __init__(self, *_: object, **__: object) -> None:
-        pass
-
-    def __call__(self, decorated: Any) -> Any:
-        return decorated
-
-
-class _StandIn(ModuleType):
-    """A package with every name in it."""
-
-    __path__: list[str] = []
-
-    def __getattr__(self, name: str) -> Any:
-        if name.startswith("__"):
-            raise AttributeError(name)
-        return _Anything(name, (_Base,), {})
-
-
-class _Finder(importlib.abc.MetaPathFinder, importlib.abc.Loader):
-    """Finds the stand-ins."""
-
-    def find_spec(self, name: str, path: Any, target: Any = None) -> Any:
-        if name.partition(".")[0] not in STAND_INS:
-            return None
-        return importlib.machinery.ModuleSpec(name, self, is_package=True)
-
-    def create_module(self, spec: Any) -> ModuleType:
-        return _StandIn(spec.name)
-
-    def exec_module(self, module: ModuleType) -> None:
-        pass
 
 
 def _originals() -> dict[str, Callable[[str, Sequence[str]], float]]:
@@ -155,7 +111,7 @@ def _score(rule: Callable[[str, Sequence[str]], float], pair: Any) -> float | No
 
 
 def main() -> None:
-    sys.meta_path.insert(0, _Finder())
+    stand_ins.install(STAND_INS)
     rules = _originals()
     asked = json.load(sys.stdin)
     print(json.dumps({key: [_score(rules[key], pair) for pair in asked[key]] for key in asked}))
