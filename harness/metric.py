@@ -15,6 +15,7 @@ Statistic = Literal[
     "token_pairs",
     "slope",
     "bracket",
+    "reach",
     "exact",
     "bounds",
     "price_ratio",

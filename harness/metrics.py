@@ -250,6 +250,19 @@ _ROWS = (
         "how sure either is; where the two part in an answer of their own, after which all differs",
     ),
     Metric(
+        "effective_context",
+        "context it makes use of",
+        "tokens",
+        "higher",
+        None,
+        "reach",
+        shown.tokens,
+        "longest prompt with its answer, in the model's own tokens, up to which at every length "
+        "asked the share of right items is at least the rule's least_accuracy; the interval goes "
+        "from where that is sure to the first length at which it surely is not",
+        "other questions than the task's; lengths between those asked",
+    ),
+    Metric(
         "parameters",
         "parameters",
         "count",

@@ -70,6 +70,8 @@ class Conditions(Row):
     """A row of calls.yaml."""
     facets: dict[str, str] = {}
     """Of the items that are asked, only those count which were asked under these."""
+    least_accuracy: float | None = Field(default=None, gt=0, lt=1)
+    """For effective_context: the share of right items that a length must have."""
 
 
 class Rule(Row):
@@ -94,6 +96,15 @@ class Rule(Row):
             # ValueError is how pydantic learns of a bad field; it becomes a BadFile.
             raise ValueError(str(UnknownName("metric", name, METRICS)))
         return name
+
+    @model_validator(mode="after")
+    def _says_what_is_enough(self) -> Self:
+        reach = METRICS[self.metric].statistic == "reach"
+        if reach != (self.conditions.least_accuracy is not None):
+            raise ValueError("conditions.least_accuracy is for effective_context, which needs it")
+        if reach and self.op == "same":
+            raise ValueError(f"{self.metric} goes in steps and is never the same: use '>=' or '<='")
+        return self
 
     @model_validator(mode="after")
     def _complete(self) -> Self:

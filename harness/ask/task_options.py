@@ -6,6 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, NonNegativeInt, model_validator
 
+from harness.ask.lengths import LongContext
 from harness.ask.yaml_file import Row
 
 
@@ -181,7 +182,8 @@ Options = Annotated[
     | ToolChains
     | MultiTurn
     | IfEval
-    | JsonAnswers,
+    | JsonAnswers
+    | LongContext,
     Field(discriminator="kind"),
 ]
 """What one kind wants and others don't, one class per kind. A file does not repeat the kind."""

@@ -17,6 +17,7 @@ from harness.run.runtimes import RUNTIMES
 from harness.run.session import Session
 
 WORKLOADS = ("speed", "load", "memory")
+_MEMORY_CONTEXT = 2048
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
@@ -28,7 +29,9 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--quantisation", help="default: the first that the runtime reads")
     parser.add_argument("--limit", type=int, default=5, help="samples, or items of a task")
     parser.add_argument("--device", default="cpu")
-    parser.add_argument("--context", type=int, default=2048, help="tokens, for memory")
+    parser.add_argument(
+        "--context", type=int, help="tokens; default 2048 for memory, 4096 for a task"
+    )
     parser.add_argument("--memory-limit", metavar="SIZE", help="cap on the worker, e.g. 4GiB")
     parser.add_argument("--offline", action="store_true", help="fetch nothing")
 
@@ -76,6 +79,8 @@ def _first(model: models.Model, runtime: str, device: str) -> str:
 def _cell(context: Context, options: argparse.Namespace) -> Cell:
     if options.limit < 1:
         raise UserError(f"--limit {options.limit}: at least one sample")
+    if options.context is not None and (options.workload in ("speed", "load")):
+        raise UserError("--context is for memory and tasks: speed and load take what they need")
     if options.workload and options.workload not in WORKLOADS:
         raise UnknownName("workload", options.workload, WORKLOADS)
     limit = parse_bytes(options.memory_limit) if options.memory_limit else None
@@ -90,7 +95,7 @@ def _cell(context: Context, options: argparse.Namespace) -> Cell:
         quantisation=options.quantisation or _first(model, options.runtime, options.device),
         runtime=options.runtime,
         device=options.device,
-        context=options.context if workload == "memory" else None,
+        context=options.context or (_MEMORY_CONTEXT if workload == "memory" else None),
         memory_limit=limit,
         page_cache="cold" if workload == "load" else None,
     )

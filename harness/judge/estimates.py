@@ -8,35 +8,20 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Hashable, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from statistics import fmean
 
 from harness import statistics
 from harness.ask.claims import Claim, Rule
 from harness.judge import paired, text
+from harness.judge.reach import reach
+from harness.judge.reading import Cells, Reading, against, nothing
 from harness.judge.verdicts import Interval, Outcome, Point, Value
 from harness.metrics import METRICS
-from harness.plan.cells import Cell
 from harness.run.records import FactsData, ItemData, MemoryData, PanelData, Sample
 from harness.run.values import context_growth, decode_faults, value
 
 THRASHING_FAULTS = 100
-
-
-@dataclass(frozen=True)
-class Reading:
-    """What samples say of a rule. `holds` None: the interval leaves it open; `reason` says why."""
-
-    estimate: Value | None
-    interval: Interval | None
-    n: int
-    holds: bool | None
-    reason: str
-    p_value: float | None = None
-    series: list[Point] = field(default_factory=list)
-
-
-Cells = Sequence[tuple[Cell, Sequence[Sample]]]
 
 
 def read(claim: Claim, rule: Rule, cells: Cells) -> Reading:
@@ -48,7 +33,7 @@ def _log_t(claim: Claim, rule: Rule, cells: Cells) -> Reading:
     samples = cells[0][1]
     values = [found for one in samples if (found := value(rule.metric, one)) is not None]
     if not values and any(sample.data for sample in samples):
-        return _nothing("too few tokens in a process, or this machine does not show it")
+        return nothing("too few tokens in a process, or this machine does not show it")
     estimate = statistics.mean_of_logs(values, _level(rule))
     series = [Point(label=f"process {at}", value=one, note="") for at, one in enumerate(values, 1)]
     return _continuous(rule, values, estimate, series)
@@ -77,8 +62,8 @@ def _continuous(
     if estimate is None:
         few = "fewer than two gave a value"
         reason = few if len(values) < 2 else "a value that is not above zero has no ratio"
-        return _nothing(reason, n=len(values), series=series)
-    holds, reason = _against(rule, estimate.low, estimate.high, float(rule.threshold))
+        return nothing(reason, n=len(values), series=series)
+    holds, reason = against(rule, estimate.low, estimate.high, float(rule.threshold))
     p = _p(rule, statistics.log_tails(values), holds)
     if estimate.n < rule.n:
         holds, reason, p = None, f"{estimate.n} of the {rule.n} planned gave a value", None
@@ -124,7 +109,7 @@ def of_share(rule: Rule, items: Sequence[ItemData], values: Sequence[float]) -> 
     ]
     estimate = statistics.share(values, groups, _level(rule))
     if estimate is None:
-        return _nothing("no item was answered")
+        return nothing("no item was answered")
     tails = statistics.share_tails(*statistics.effective(values, groups))
     return _concluded(rule, estimate, tails, series)
 
@@ -135,7 +120,7 @@ def _token_pairs(claim: Claim, rule: Rule, cells: Cells) -> Reading:
     found = text.agreement(mine, other)
     estimate = found.estimate(_level(rule))
     if estimate is None:
-        return _nothing("no window was scored twice")
+        return nothing("no window was scored twice")
     by_window = replace(estimate, n=len(set(found.windows)))
     return _concluded(rule, by_window, found.tails(), [])
 
@@ -150,7 +135,7 @@ def _windows(claim: Claim, rule: Rule, cells: Cells) -> Reading:
 def _concluded(
     rule: Rule, found: statistics.Estimate, tails: statistics.Tails | None, series: list[Point]
 ) -> Reading:
-    holds, reason = _against(rule, found.low, found.high, float(rule.threshold))
+    holds, reason = against(rule, found.low, found.high, float(rule.threshold))
     p = _p(rule, tails, holds)
     return Reading(found.value, _interval(found), found.n, holds, reason, p, series)
 
@@ -160,7 +145,7 @@ def _lead(claim: Claim, rule: Rule, cells: Cells) -> Reading:
     mine, other = (items_of(rule, samples) for _, samples in cells)
     found = paired.lead(mine, other, _level(rule))
     if found is None:
-        return _nothing("no item was answered by both")
+        return nothing("no item was answered by both")
     both = {item.item for item in mine} & {item.item for item in other}
     return _concluded(rule, replace(found[0], n=len(both)), found[1], [])
 
@@ -183,7 +168,7 @@ def _slope(claim: Claim, rule: Rule, cells: Cells) -> Reading:
     span = (ordered[-1][0].context or 0) - (ordered[0][0].context or 0)
     if not (short and long and span):
         reason = "the shortest and the longest context were not both measured"
-        return _nothing(reason, series=series)
+        return nothing(reason, series=series)
     slopes = [(long[at] - short[at]) / span for at in sorted(short.keys() & long.keys())]
     return _continuous(rule, slopes, statistics.mean_of_logs(slopes, _level(rule)), series)
 
@@ -204,7 +189,7 @@ def _bracket(claim: Claim, rule: Rule, cells: Cells) -> Reading:
     """
     tried = sorted((pair for pair in cells if pair[1]), key=lambda pair: pair[0].context or 0)
     if not tried:
-        return _nothing("nothing was run")
+        return nothing("nothing was run")
     series = [_step(cell.context or 0, samples) for cell, samples in tried]
     contexts = [cell.context or 0 for cell, _ in tried]
     fits = [point.note == "fitted" for point in series]
@@ -213,7 +198,7 @@ def _bracket(claim: Claim, rule: Rule, cells: Cells) -> Reading:
     largest = contexts[sure - 1] if sure else 0
     next_up = contexts[best] if best < len(contexts) else None
     most = float("inf") if next_up is None else next_up - 1
-    holds, _ = _against(rule, largest, most, float(rule.threshold))
+    holds, _ = against(rule, largest, most, float(rule.threshold))
     reason = f"{largest:,} tokens fitted" if largest else "not even the shortest context fitted"
     reason += f", {next_up:,} did not" if next_up else ", the longest that was tried"
     if best > sure:
@@ -247,6 +232,21 @@ def _fit(sample: Sample) -> str:
     return "fitted"
 
 
+def _reach(claim: Claim, rule: Rule, cells: Cells) -> Reading:
+    """The longest length up to which the share of right items is what the rule asks for."""
+    items = [one.data for one in cells[0][1] if isinstance(one.data, ItemData)]
+    least, threshold = float(rule.conditions.least_accuracy or 0), float(rule.threshold)
+    # "No more than" is the contrary of "more than".
+    contested = threshold + (rule.op == "<=")
+    found = reach(items, groups_of(items), least, contested)
+    if found is None:
+        return nothing("no item that has a length was answered")
+    most = float("inf") if found.fails is None else found.fails - 1
+    holds, _ = against(rule, found.surely, most, threshold)
+    seen, span = found.seen or None, found.interval
+    return Reading(seen, span, len(items), holds, found.reason, found.p, found.series)
+
+
 def _exact(claim: Claim, rule: Rule, cells: Cells) -> Reading:
     """The most trusted fact of that name; a later one that differs is told."""
     facts = [
@@ -257,7 +257,7 @@ def _exact(claim: Claim, rule: Rule, cells: Cells) -> Reading:
         if fact.name == fact_name(rule)
     ]
     if not facts:
-        return _nothing("no source gives this")
+        return nothing("no source gives this")
     found, others = facts[0], {str(fact.value) for fact in facts[1:]} - {str(facts[0].value)}
     reason = f"{'' if found.origin == 'tried here' else 'read from '}{found.origin}: {found.source}"
     if others:
@@ -289,11 +289,11 @@ def _price_ratio(claim: Claim, rule: Rule, cells: Cells) -> Reading:
     for name in ("input_price", "output_price"):
         pair = [known.get(f"{service}/{name}") for service in (mine, other)]
         if pair[0] is None or pair[1] is None:
-            return _nothing("no source gives both prices")
+            return nothing("no source gives both prices")
         ratios[name] = float(pair[0].value) / float(pair[1].value)
         sources = [pair[0].source, pair[1].source]
     low, high = min(ratios.values()), max(ratios.values())
-    holds, reason = _against(rule, low, high, float(rule.threshold))
+    holds, reason = against(rule, low, high, float(rule.threshold))
     series = [
         Point(label=name.replace("_", " "), value=ratio, note="") for name, ratio in ratios.items()
     ]
@@ -306,7 +306,7 @@ def _fact_holds(rule: Rule, fact: Value) -> bool | None:
     """Numbers in order, names and yes-or-no by equality; None between a number and a name."""
     if _is_number(fact) and _is_number(rule.threshold):
         number = float(fact)
-        return _against(rule, number, number, float(rule.threshold))[0]
+        return against(rule, number, number, float(rule.threshold))[0]
     if type(fact) is not type(rule.threshold) or rule.op != "==":
         return None
     return fact == rule.threshold
@@ -321,7 +321,7 @@ def _bounds(claim: Claim, rule: Rule, cells: Cells) -> Reading:
     panels = [one.data for one in cells[0][1] if isinstance(one.data, PanelData)]
     stances = panels[0].stances.get(claim.tool, []) if panels else []
     if not stances:
-        return _nothing("the page has no reviewer of this tool")
+        return nothing("the page has no reviewer of this tool")
     n = len(stances)
     ship = sum(1 for one in stances if one.stance == "ship")
     unsaid = sum(1 for one in stances if one.stance is None)
@@ -330,41 +330,17 @@ def _bounds(claim: Claim, rule: Rule, cells: Cells) -> Reading:
         low=low, high=high, level=None, method="reviewers who do not say, both ways"
     )
     reason = f"{ship} of {n} say ship, {n - ship - unsaid} skip, {unsaid} neither"
-    holds, _ = _against(rule, low, high, threshold)
+    holds, _ = against(rule, low, high, threshold)
     series = [
         Point(label=one.reviewer, value=None, note=one.words or "does not say") for one in stances
     ]
     return Reading(low if low == high else None, interval, n, holds, reason, series=series)
 
 
-def _against(rule: Rule, low: float, high: float, threshold: float) -> tuple[bool | None, str]:
-    """Whether the whole interval clears the rule (True), fails it (False), or straddles (None)."""
-    if rule.op == "same" and rule.margin is not None:
-        least, most = statistics.around(threshold, rule.margin)
-        inside, outside = least <= low and high <= most, high < least or low > most
-    elif rule.op == ">=":
-        inside, outside = low >= threshold, high < threshold
-    elif rule.op == "<=":
-        inside, outside = high <= threshold, low > threshold
-    else:
-        inside, outside = low == high == threshold, not low <= threshold <= high
-    if inside:
-        return True, "the whole interval meets the rule"
-    return (
-        (False, "the whole interval fails the rule")
-        if outside
-        else (None, "the interval holds values that meet the rule and values that fail it")
-    )
-
-
 def _interval(estimate: statistics.Estimate) -> Interval:
     return Interval(
         low=estimate.low, high=estimate.high, level=estimate.level, method=estimate.method
     )
-
-
-def _nothing(reason: str, n: int = 0, series: list[Point] | None = None) -> Reading:
-    return Reading(None, None, n, None, reason, series=series or [])
 
 
 def outcome(holds: bool | None) -> Outcome:
@@ -392,6 +368,7 @@ _STATISTICS: dict[str, Callable[[Claim, Rule, Cells], Reading]] = {
     "token_pairs": _token_pairs,
     "slope": _slope,
     "bracket": _bracket,
+    "reach": _reach,
     "exact": _exact,
     "bounds": _bounds,
     "price_ratio": _price_ratio,

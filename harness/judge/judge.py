@@ -17,8 +17,8 @@ from harness.ask.tasks import Task
 from harness.errors import BadFile
 from harness.judge import estimates, other_rules
 from harness.judge.effort import told
-from harness.judge.estimates import Cells, Reading
 from harness.judge.parity import obstacle
+from harness.judge.reading import Cells, Reading
 from harness.judge.shelf import Chosen, Shelf, Stored, played, problem
 from harness.judge.verdicts import (
     Evidence,
@@ -99,9 +99,9 @@ def _unlike(rule: Rule, cells: Cells) -> str | None:
 
 def _failed(samples: Sequence[Sample], rule: Rule) -> int:
     """Samples without data; where the rule asks what fits, running out of memory is an answer."""
-    bracket = METRICS[rule.metric].statistic == "bracket"
+    asked = METRICS[rule.metric].statistic in ("bracket", "reach")
     causes = [sample.cause for sample in samples if sample.cause]
-    return sum(1 for cause in causes if not (bracket and cause == "out_of_memory"))
+    return sum(1 for cause in causes if not (asked and cause == "out_of_memory"))
 
 
 def _planned(samples: list[Sample], rule: Rule) -> list[Sample]:

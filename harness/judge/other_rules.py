@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from harness.ask.claims import Rule
 from harness.judge import estimates
-from harness.judge.estimates import Cells, Reading
+from harness.judge.reading import Cells, Reading
 
 _TOLD = {True: "would be supported", False: "would be refuted", None: "would stay open"}
 

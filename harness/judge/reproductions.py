@@ -130,6 +130,8 @@ def compare(rule: Rule, there: Finding, here: Finding) -> tuple[Answer, Differen
         return "reproduced" if same else "differs", Difference(
             kind="ratio", value=value, interval=None
         )
+    if statistic == "reach" and here.interval and there.interval:
+        return "reproduced" if _meet(here.interval, there.interval) else "differs", None
     same = (here.estimate, here.interval) == (there.estimate, there.interval)
     return "reproduced" if same else "differs", None
 
@@ -149,6 +151,12 @@ def _ratio(found: statistics.Estimate) -> tuple[Answer, Difference]:
     near = found.low >= 1 - SESSIONS and found.high <= 1 + SESSIONS
     same = near or found.low <= 1 <= found.high
     return "reproduced" if same else "differs", _told("ratio", found)
+
+
+def _meet(one: Interval, other: Interval) -> bool:
+    """Whether some length lies in both; an interval without an upper end is open."""
+    ends = [math.inf if span.high is None else span.high for span in (one, other)]
+    return max(one.low, other.low) < min(ends)
 
 
 def _difference(found: statistics.Estimate | None) -> tuple[Answer, Difference | None]:

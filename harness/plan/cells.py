@@ -76,6 +76,9 @@ def _cells(claim: Claim, rule: Rule) -> list[Cell]:
         runtime=on.runtime,
         device=on.device,
     )
+    if METRICS[rule.metric].statistic == "reach":
+        (context,) = on.contexts
+        return [base.model_copy(update={"context": context, "memory_limit": on.memory_limit})]
     if on.task:
         return [base, *_others(base, on)]
     common = {

@@ -8,7 +8,9 @@ from __future__ import annotations
 import re
 from dataclasses import replace
 from pathlib import Path
+from statistics import fmean
 
+from harness.ask.lengths import LongContext
 from harness.ask.models import Artifact, Model
 from harness.ask.tasks import Task
 from harness.ask.yaml_file import Row
@@ -116,16 +118,30 @@ def sample_seconds(
     """Seconds of one sample or one item; `pictured` is its `picture_work`."""
     start = 0.7 + probe.load_seconds
     if task:
-        # A BFCL item is some 500 prompt tokens; most answers end before half the limit. What needs
-        # more room than others is a conversation: some 8 answers to what fills the half of it.
-        prompt, answers = (task.context / 2, 8) if task.context else (500, 1)
-        answer = task.max_new_tokens / 2 / probe.decode_rate
-        return (prompt + pictured) / probe.prefill_rate + answers * answer
+        return pictured / probe.prefill_rate + fmean(_item_seconds(probe, task))
     if shape and cell.workload == "speed":
         return _speed_seconds(probe, shape)
     if shape:
         return start + (shape.prompt_tokens + _CHECK_TOKENS) / probe.prefill_rate + 2
     return start + _CHECK_TOKENS / probe.decode_rate
+
+
+def slowest_seconds(probe: Probe, task: Task) -> float:
+    """Seconds of a task's longest item."""
+    return max(_item_seconds(probe, task))
+
+
+def _item_seconds(probe: Probe, task: Task) -> list[float]:
+    """Seconds of an item of each length that the task has, of any item where it has none.
+
+    A BFCL item is some 500 prompt tokens; most answers end before half the limit. What needs more
+    room than others is a conversation: some 8 answers to what fills the half of it.
+    """
+    prompts, answers = ([task.context / 2], 8) if task.context else ([500.0], 1)
+    if isinstance(task.options, LongContext):
+        prompts = [float(length) for length in task.options.lengths]
+    answering = answers * task.max_new_tokens / 2 / probe.decode_rate
+    return [prompt / probe.prefill_rate + answering for prompt in prompts]
 
 
 def memory_bytes(

@@ -11,9 +11,10 @@ from harness import home, prepare
 from harness.ask import calls, prices
 from harness.ask.calls import Call
 from harness.ask.claims import Claim
+from harness.ask.lengths import within
 from harness.ask.models import Artifact, Model
 from harness.ask.tasks import Task
-from harness.errors import MissingError, NotEnough, UnknownName
+from harness.errors import MissingError, NotEnough, UnknownName, UserError
 from harness.metrics import LOOKED_UP
 from harness.plan import estimate
 from harness.plan.cells import Cell, cells_of, digest
@@ -46,6 +47,8 @@ class Planned:
     problem: str | None = None
     data: prepare.Need | None = None
     """What the task's data cost."""
+    slowest: float = 0.0
+    """Seconds of a task's longest item; 0 where all samples of a cell are alike."""
 
 
 @dataclass
@@ -119,6 +122,7 @@ class Planner:
             str(cell.runtime), str(cell.device), self._cores, room, artifact.quantisation
         )
         memory = estimate.memory_bytes(model, artifact, settings.context, dtype)
+        task = _held(task, n, settings.context) if task else None
         return Planned(
             cell,
             n,
@@ -132,6 +136,7 @@ class Planner:
             memory,
             self._problem(cell, model, artifact, memory, context),
             data_need(task.source) if task else None,
+            estimate.slowest_seconds(probe, task) if task else 0.0,
         )
 
     def _without_settings(self, cell: Cell, claims: tuple[str, ...]) -> Planned:
@@ -178,7 +183,7 @@ class Planner:
             return missing
         if str(cell.device).startswith("npu:") and artifact.context is None:
             return f"{cell.device} needs graphs of fixed shapes; {_fixed(model)}"
-        if context > window and not cell.task:
+        if context > window and (cell.context or not cell.task):
             limit = (
                 "its graphs are made for" if artifact.context else f"the window of {model.id} is"
             )
@@ -220,6 +225,15 @@ def key(planned: Planned, models: Mapping[str, Model], tasks: Mapping[str, Task]
     if cell.page:
         parts.append(digest((home.root() / "pages" / f"{cell.page}.yaml").read_text("utf-8")))
     return digest(cell, planned.settings, planned.shape, workload.protocol, parts)
+
+
+def _held(task: Task, n: int, context: int) -> Task:
+    """The task as the context holds it. Raises UserError where that is fewer than `n` items."""
+    held = within(task, context)
+    if n > held.rows.available:
+        there = f"has {held.rows.available} items for a context of {context} tokens"
+        raise UserError(f"{task.name} {there}: {n} asked for")
+    return held
 
 
 def _window(model: Model, artifact: Artifact) -> int:

@@ -85,6 +85,11 @@ def _ordered(series: list[Point]) -> list[Point]:
     return sorted(series, key=lambda point: list(_CALLS).index(point.label))
 
 
+def _by_outcome(metric: Metric) -> bool:
+    """Whether the steps of its series are outcomes of items, and how many items had each."""
+    return metric.comes_from is None and metric.statistic != "reach"
+
+
 def _are_calls(series: list[Point]) -> bool:
     return all(point.label in _CALLS and point.value for point in series)
 
@@ -92,13 +97,15 @@ def _are_calls(series: list[Point]) -> bool:
 def _shares(metric: Metric, series: list[Point]) -> list[str]:
     """Of all items, where the steps are outcomes; else empty texts."""
     total = sum(point.value or 0 for point in series)
-    if metric.comes_from is not None or not total:
+    if not total or not _by_outcome(metric):
         return [""] * len(series)
     return [f"{(point.value or 0) / total:.1%}" for point in series]
 
 
 def _captions(metric: Metric) -> tuple[str, tuple[str, str, str, str]]:
-    if metric.comes_from is None:
+    if metric.statistic == "reach":
+        return "Share of right items by length", ("Length", "Share right", "", "Interval")
+    if _by_outcome(metric):
         return "Items by outcome", ("Outcome", "Items", "Share", "Note")
     if metric.statistic in _BY_CONTEXT:
         return _BY_CONTEXT[metric.statistic], ("Context", "Own memory", "", "Result")
@@ -117,7 +124,7 @@ def chart(verdict: Verdict, finding: Finding, name: str) -> Markup | None:
         return charts.draw(_memory(metric, finding, rule.conditions.memory_limit), name)
     if metric.comes_from is None and _are_calls(finding.series):
         return stacks.draw(_calls(metric, finding), name)
-    if metric.comes_from is None:
+    if _by_outcome(metric):
         return charts.draw(_outcomes(metric, finding), name)
     return None
 
@@ -212,6 +219,8 @@ def _value(metric: Metric, point: Point) -> str:
         return words.memory(int(point.value))
     if metric.statistic in ("log_t", "paired"):
         return metric.show(point.value)
+    if metric.statistic == "reach":
+        return f"{point.value:.1%}"
     return f"{point.value:,.10g}"
 
 

@@ -171,6 +171,8 @@ def _asked(found: Rule) -> list[tuple[str, str]]:
         pairs.append(("Only items under", counted))
     if METRICS[found.metric].comes_from == "memory":
         pairs.append(("Contexts tried", ", ".join(f"{size:,}" for size in on.contexts)))
+    if on.least_accuracy:
+        pairs.append(("Enough at a length", f"{on.least_accuracy:.0%} of the items right"))
     if on.memory_limit:
         pairs.append(("Memory cap", memory(on.memory_limit)))
     if on.page_cache:

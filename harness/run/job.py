@@ -52,8 +52,12 @@ class Job:
 
     @property
     def silence(self) -> float:
-        """Seconds without a word after which a worker counts as hung."""
-        return max(60.0, 10 * self.planned.seconds / self.planned.n)
+        """Seconds without a word after which a worker counts as hung.
+
+        A long item is given more: the longer a prompt, the longer each of its tokens takes.
+        """
+        mean = self.planned.seconds / self.planned.n
+        return max(60.0, 10 * mean, 30 * self.planned.slowest)
 
 
 def takes_turns(planned: Planned) -> bool:

@@ -10,6 +10,7 @@ import contextlib
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -165,7 +166,10 @@ class Session:
         """The items that are missing, in one worker. An item that ends its worker is recorded."""
         before = len(job.journal.samples)
         done = tuple(sample.item for sample in job.journal.samples if sample.item is not None)
-        worker = Worker(replace(job.request, skip=done), job.silence)
+        limit = job.planned.cell.memory_limit
+        request, capped = replace(job.request, skip=done), cap(limit) if limit else None
+        worker = Worker(request, job.silence, cap=capped)
+        keep = partial(self._keep_item, job, capped.record() if capped else None)
         under_way: str | None = None
         first: dict[str, Any] = {}
         began, start = now(), time.monotonic()
@@ -180,20 +184,21 @@ class Session:
                         under_way = event["item"]
                     elif event["event"] == "refused":
                         cause = WorkerError("bad_item", scrub(event["detail"])[:_DETAIL_CHARACTERS])
-                        self._keep_item(job, under_way, began, start, None, cause)
+                        keep(under_way, began, start, None, cause)
                         began, start, under_way = now(), time.monotonic(), None
                     else:
                         data = event["data"] | first
-                        self._keep_item(job, under_way, began, start, data, None)
+                        keep(under_way, began, start, data, None)
                         began, start, first, under_way = now(), time.monotonic(), {}, None
         except WorkerError as error:
             # Between two items nothing is lost; before the first one it would die for ever.
             if under_way is not None or len(job.journal.samples) == before:
-                self._keep_item(job, under_way, began, start, None, error)
+                keep(under_way, began, start, None, error)
 
     def _keep_item(
         self,
         job: Job,
+        limit: dict[str, Any] | None,
         item: str | None,
         began: str,
         start: float,
@@ -208,6 +213,7 @@ class Session:
             "seconds": time.monotonic() - start,
             "cause": error.cause if error else None,
             "detail": error.detail if error else "",
+            "limit": limit,
             "data": data,
         }
         self._keep(job, sample)

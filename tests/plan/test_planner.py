@@ -14,7 +14,7 @@ from harness import home, prepare
 from harness.ask import models, tasks
 from harness.ask.claims import Claim
 from harness.ask.models import Artifact
-from harness.errors import NotEnough, UnknownName
+from harness.errors import NotEnough, UnknownName, UserError
 from harness.plan.cells import Cell
 from harness.plan.estimate import Probe
 from harness.plan.planner import Planned, Planner, key, probe_key
@@ -298,3 +298,34 @@ class TestKey:
             page.write_text(text)
             keys.add(self.key(self.planned(PANEL)))
         assert len(keys) == 2
+
+
+NEEDLE = ITEMS.model_copy(update={"task": "needle"})
+
+
+def asked(n: int, **changes: Any) -> Planned:
+    planner = Planner(MODELS, TASKS, {})
+    return planner.planned(NEEDLE.model_copy(update=changes), n)
+
+
+def test_a_task_of_lengths_has_the_items_that_its_context_holds() -> None:
+    assert asked(300).settings.context == 4096  # type: ignore[union-attr]
+    assert asked(400, context=8192).problem is None
+    with pytest.raises(UserError, match="needle has 300 items for a context of 4096 tokens: 301"):
+        asked(301)
+    with pytest.raises(UserError, match="shortest text takes 1024 tokens, the context is 512"):
+        asked(1, context=512)
+
+
+def test_a_context_above_the_window_is_refused_for_a_task_too() -> None:
+    assert asked(10, context=16384).problem == (
+        "16384 tokens asked for; the window of smollm2-135m-instruct is 8192"
+    )
+
+
+def test_long_items_are_planned_as_long_and_given_their_time() -> None:
+    short, long = asked(10, context=1024), asked(10, context=8192)
+    assert short.seconds / 10 == pytest.approx(short.slowest)
+    assert long.seconds > 2 * short.seconds
+    assert long.slowest > 1.5 * long.seconds / 10
+    assert key(short, MODELS, TASKS) != key(long, MODELS, TASKS)

@@ -117,6 +117,16 @@ class Wanders(Honest):
         return Answer(**(vars(answer) | {"tokens": [os.getpid()] * new_tokens}))
 
 
+class Hungry(Honest):
+    """Takes a quarter of a MiB for each token of a prompt, as a KV cache might."""
+
+    def evaluate(
+        self, prompt: list[int], new_tokens: int, *, stop_at_end: bool, **asked: object
+    ) -> Answer:
+        kept = [b"x" * (MIB // 4) for _ in prompt]
+        return super().evaluate(prompt[: len(kept)], new_tokens, stop_at_end=stop_at_end)
+
+
 class Nonsense(Honest):
     """Its answer is no record."""
 
@@ -159,6 +169,7 @@ RUNTIMES = (
     WrongDevice,
     ReusesPrefix,
     Wanders,
+    Hungry,
     Nonsense,
     Poisoned,
     Picky,

@@ -23,6 +23,7 @@ KINDS = {
     "documents": "harness.run.tasks.documents",
     "ifeval": "harness.run.tasks.ifeval",
     "json_answers": "harness.run.tasks.json_answers",
+    "long_context": "harness.run.tasks.long_context",
     "made_calls": "harness.run.tasks.made_calls",
     "multi_turn": "harness.run.tasks.multi_turn",
     "multiple_choice": "harness.run.tasks.multiple_choice",
@@ -113,6 +114,9 @@ class Respondent(Protocol):
         messages of the assistant. `tools` go to the model's own template. A `schema` is held over
         the answer by a grammar.
         """
+
+    def prompt_tokens(self, messages: Sequence[dict[str, Any]]) -> int:
+        """How many tokens `messages` would be as a prompt. Asks nothing of the model."""
 
     def likelihoods(self, context: str, options: Sequence[str]) -> list[float]:
         """The log-likelihood of each option's text after `context`, with no template around them.

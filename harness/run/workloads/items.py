@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from harness.ask import tasks
+from harness.ask.lengths import within
 from harness.errors import BadFile
 from harness.run.protocol import Channel, Request
 from harness.run.runtimes import ArtifactRefused
@@ -23,6 +24,7 @@ def measure(request: Request, channel: Channel) -> Iterator[dict[str, Any]]:
     """One sample per item that is not in `request.skip`."""
     settings, runtime = request.need_settings(), make_runtime(request)
     task = tasks.load()[str(request.task)].asked_of(request.model)
+    task = within(task, settings.context)
     task_kind = kind(task.kind)
     items = task_kind.items(task, Path(str(request.task_data)), request.limit)
     runtime.load(str(request.artifact), settings)

@@ -75,6 +75,9 @@ class Listener:
         said = answer.tokens[:-1] if answer.stopped == "end" else answer.tokens
         return _before(self._runtime.detokenize(said), stop)
 
+    def prompt_tokens(self, messages: Sequence[dict[str, Any]]) -> int:
+        return len(self._runtime.tokenize(render(self._template, messages)))
+
     def likelihoods(self, context: str, options: Sequence[str]) -> list[float]:
         prefix, tails = self._split(context, options)
         found = self._weigh([context, *options], prefix, tails)
