@@ -188,6 +188,39 @@ def share_tails(hits: float, n: int) -> Tails | None:
     return tails
 
 
+def at_any_time(total: float, n: int, level: float = LEVEL) -> Estimate | None:
+    """The mean of `n` values from 0 to 1 that add up to `total`: an interval for every n at once.
+
+    Looking after each item and stopping when one likes costs it nothing, where an interval for one
+    fixed n would miss the truth ever more often. Robbins (1970): the true mean is in as long as the
+    likelihood under it, against that under means mixed uniformly, is not below 1 - level. Of values
+    between 0 and 1 it covers no less, as their likelihood lies below that of right and wrong.
+    """
+    if n == 0:
+        return None
+    bound = -math.log(1 - level) - (
+        math.lgamma(1 + total) + math.lgamma(1 + n - total) - math.lgamma(2 + n)
+    )
+    mean = total / n
+
+    def outside(share: float) -> bool:
+        missed = total * math.log(share) if total else 0.0
+        missed += (n - total) * math.log1p(-share) if n > total else 0.0
+        return -missed >= bound
+
+    low = 0.0 if total == 0 else _edge(outside, 0.0, mean)
+    high = 1.0 if total == n else _edge(outside, 1.0, mean)
+    return Estimate(mean, low, high, n, "beta-binomial mixture, for every n at once", level)
+
+
+def _edge(outside: Callable[[float], bool], far: float, near: float) -> float:
+    """Between a place that is outside and one that is not, where that changes; by halves."""
+    for _ in range(50):
+        middle = (far + near) / 2
+        far, near = (middle, near) if outside(middle) else (far, middle)
+    return far
+
+
 def p_different(tails: Tails, threshold: float) -> float:
     """Two-sided p for the true value being `threshold`."""
     return min(1.0, 2 * min(tails(threshold)))

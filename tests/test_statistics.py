@@ -16,6 +16,7 @@ from harness.statistics import (
     SAME_LEVEL,
     TAIL_MINIMUM,
     Estimate,
+    at_any_time,
     effective,
     holm,
     log_tails,
@@ -302,3 +303,28 @@ def test_a_level_is_told_with_its_interval() -> None:
     assert narrow is not None and wide is not None
     assert (narrow.level, wide.level, wide.n) == (0.9, statistics.LEVEL, 5)
     assert wide.low < narrow.low < narrow.value < narrow.high < wide.high
+
+
+@pytest.mark.parametrize("truth", [0.5, 0.9])
+def test_an_interval_for_any_time_holds_at_all_looks(truth: float) -> None:
+    """200 runs, each looked at 60 times; Wilson's interval misses in far more of them."""
+    dice = np.random.default_rng(3)
+    missed = wilson_missed = 0
+    for _ in range(200):
+        sums = list(enumerate(np.cumsum(dice.random(300) < truth), 1))[4::5]
+        looks = [at_any_time(float(total), n) for n, total in sums]
+        missed += any(not one.low <= truth <= one.high for one in looks if one)
+        fixed = [proportion(float(total), n) for n, total in sums if n > 9]
+        wilson_missed += any(not one.low <= truth <= one.high for one in fixed if one)
+    assert missed / 200 <= 0.05
+    assert wilson_missed / 200 > 0.2
+
+
+def test_an_interval_for_any_time_takes_values_in_parts_and_the_ends() -> None:
+    assert at_any_time(0, 0) is None
+    none, whole, half = (at_any_time(total, 40) for total in (0, 40, 20.5))
+    assert none and whole and half
+    assert (none.low, whole.high) == (0.0, 1.0)
+    assert none.high == pytest.approx(1 - whole.low)
+    assert none.high == pytest.approx(1 - (0.05 / 41) ** (1 / 40))  # by hand: (1-p)^n (n+1) = 0.05
+    assert 0.2 < half.low < half.value == 20.5 / 40 < half.high < 0.8

@@ -28,6 +28,13 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     what.add_argument("--workload", help=", ".join(WORKLOADS))
     parser.add_argument("--quantisation", help="default: the first that the runtime reads")
     parser.add_argument("--limit", type=int, default=5, help="samples, or items of a task")
+    parser.add_argument(
+        "--until-width",
+        type=float,
+        metavar="SHARE",
+        help="end a task once what its answers are worth is known within an interval so wide, "
+        "e.g. 0.1: to explore, for no verdict uses such a run",
+    )
     parser.add_argument("--device", default="cpu")
     parser.add_argument(
         "--context", type=int, help="tokens; default 2048 for memory, 4096 for a task"
@@ -43,7 +50,14 @@ def run(options: argparse.Namespace) -> int:
     problems = ready(context, plan, options.offline)
     plan = [context.planner().planned(cell, options.limit)]
     with progress.progress(plan[0].seconds) as say:
-        session = Session(context.results, context.models, context.tasks, say, options.offline)
+        session = Session(
+            context.results,
+            context.models,
+            context.tasks,
+            say,
+            options.offline,
+            _width(options),
+        )
         problems += session.run(plan)
     if problems:
         raise MissingError("; ".join(problems))
@@ -63,6 +77,13 @@ def run(options: argparse.Namespace) -> int:
             print(f"invalid: {gate.name}: {gate.detail}")
     print(f"record: results/{last.machine}/{last.id}/")
     return 0
+
+
+def _width(options: argparse.Namespace) -> float | None:
+    width: float | None = options.until_width
+    if width is not None and not (options.task and 0 < width < 1):
+        raise UserError(f"--until-width {width}: of a task, and between 0 and 1")
+    return width
 
 
 def _first(model: models.Model, runtime: str, device: str) -> str:

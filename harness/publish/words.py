@@ -106,7 +106,10 @@ def rule(found: Rule) -> str:
     limit = metric.show(found.threshold)
     compare = {">=": f"at least {limit}", "<=": f"at most {limit}", "==": f"exactly {limit}"}
     if found.op == "same":
-        compare["same"] = f"within {(found.margin or 0) * 100:g}% of {limit}"
+        margin = (found.margin or 0) * 100
+        compare["same"] = f"within {margin:g}% of {limit}"
+        if not found.threshold:  # of nothing a share is nothing
+            compare["same"] = f"within {margin:g} points of 0"
     return f"True if {metric.label} is {compare[found.op]}."
 
 

@@ -49,6 +49,14 @@ def gates(
     return found
 
 
+def whole(planned: int, samples: Sequence[Sample]) -> list[Gate]:
+    """A run that a look at it ended is for exploration: no verdict may choose its own n."""
+    if len(samples) >= planned:
+        return []
+    detail = f"stopped early, at {len(samples)} of {planned} items: only to explore"
+    return [Gate(name="planned n", passed=False, detail=detail)]
+
+
 def warnings(cell: Cell, samples: Sequence[Sample]) -> list[str]:
     """Reasons to doubt a run that do not make it invalid. What is looked up, noise can't change."""
     if cell.workload in LOOKED_UP:

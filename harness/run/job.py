@@ -6,7 +6,7 @@ import hashlib
 import importlib.metadata
 import subprocess
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Literal
@@ -30,6 +30,7 @@ from harness.run.records import (
     TaskRecord,
 )
 from harness.run.runtimes import HEADER_READER, RUNTIMES
+from harness.run.so_far import SoFar
 from harness.run.tasks import check_machine, kind, libraries
 from harness.run.workloads import WORKLOADS
 
@@ -45,10 +46,28 @@ class Job:
     artifact: ArtifactRecord | None
     task: TaskRecord | None
     arm: Literal["measured", "control"] = "measured"
+    until_width: float | None = None
+    """A task may end where the interval of what its answers are worth is no wider."""
+    so_far: SoFar = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.so_far = SoFar(self.journal.samples)
+
+    def keep(self, sample: Sample) -> None:
+        """Puts a sample on disk."""
+        self.journal.append(sample)
+        self.so_far.add(sample)
 
     @property
     def missing(self) -> int:
-        return max(0, self.planned.n - len(self.journal.samples))
+        left = max(0, self.planned.n - len(self.journal.samples))
+        return 0 if self.seen_enough else left
+
+    @property
+    def seen_enough(self) -> bool:
+        """Whether a look at the items so far ends the run, before its planned n."""
+        share = self.so_far.share() if self.until_width is not None else None
+        return bool(share and self.until_width and share.high - share.low <= self.until_width)
 
     @property
     def silence(self) -> float:
@@ -148,7 +167,11 @@ def record(job: Job, machine: str, session: str, extra: list[Gate]) -> Run:
         runtime=_runtime(runtime_name, str(cell.device or "cpu")),
         artifact=job.artifact,
         task=job.task and job.task.model_copy(update={"template_sha256": _template(samples)}),
-        gates=[*gates.gates(cell, planned.settings, planned.shape, samples), *extra],
+        gates=[
+            *gates.gates(cell, planned.settings, planned.shape, samples),
+            *gates.whole(planned.n, samples),
+            *extra,
+        ],
         warnings=gates.warnings(cell, samples),
         samples_sha256=hashlib.sha256(store.samples_bytes(samples)).hexdigest(),
     )

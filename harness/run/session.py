@@ -44,6 +44,8 @@ class Session:
     tasks: Mapping[str, Task]
     say: Say = lambda text, seconds: None
     offline: bool = False
+    until_width: float | None = None
+    """As `Job.until_width`, for every task of the session."""
     enrolled: Path | None = None
     """Where this machine has its id, if not in `results`."""
     machine: Machine = field(init=False)
@@ -95,7 +97,8 @@ class Session:
         jobs: list[Job] = []
         for one in self.pending(planned):
             try:
-                jobs.append(make(one, self.models, self.tasks, self._folder, self.offline))
+                job = make(one, self.models, self.tasks, self._folder, self.offline)
+                jobs.append(replace(job, until_width=self.until_width))
             except HarnessError as error:
                 problems.append(f"{one.cell.name}: {error}")
         turns = [job for job in jobs if takes_turns(job.planned)]
@@ -190,6 +193,8 @@ class Session:
                         data = event["data"] | first
                         keep(under_way, began, start, data, None)
                         began, start, first, under_way = now(), time.monotonic(), {}, None
+                    if job.seen_enough:
+                        break
         except WorkerError as error:
             # Between two items nothing is lost; before the first one it would die for ever.
             if under_way is not None or len(job.journal.samples) == before:
@@ -227,17 +232,19 @@ class Session:
             whole = Sample.model_validate(
                 sample | {"cause": "refused", "detail": wrong, "data": None}
             )
-        job.journal.append(whole)
+        job.keep(whole)
         self._report(job)
 
     def _report(self, job: Job) -> None:
         done, n = len(job.journal.samples), job.planned.n
         last = job.journal.samples[-1]
         arm = " (A/A control)" if job.arm == "control" else ""
-        text = f"{job.planned.cell.name}{arm} {done}/{n}" + (
-            f": {last.cause}" if last.cause else ""
+        words = [last.cause or "", job.so_far.told(n) if job.request.task else ""]
+        told = ", ".join(word for word in words if word)
+        self.say(
+            f"{job.planned.cell.name}{arm} {done}/{n}{told and f': {told}'}",
+            job.planned.seconds / n,
         )
-        self.say(text, job.planned.seconds / n)
 
     def _finish_turns(self, turns: list[Job], control: list[Job]) -> None:
         extra = []

@@ -74,6 +74,7 @@ def test_yes_and_no() -> None:
         ),
         ("licence", "==", "mit", None, "True if licence is exactly mit."),
         ("parameters", "same", 3e9, 0.05, "True if parameters is within 5% of 3.000 billion."),
+        ("parameters", "same", 0, 0.02, "True if parameters is within 2 points of 0."),
     ],
 )
 def test_a_rule_is_a_sentence(metric, op, threshold, margin, text) -> None:
