@@ -4,13 +4,15 @@ For the loss by a quantisation, mostly. A test asks whether there is a differenc
 whether it is small enough to be none. Items of one group (of one picture) stand or fall together.
 
 Where answers are right or wrong: McNemar's exact test and Tango's interval, of each group the first
-item. Where some are worth a part: all items, by resampling whole groups. The seed is fixed, so the
-same runs give the same figures.
+item. Where some are worth a part: all items, by resampling whole groups. The same runs give the
+same figures on every machine: the seed is fixed, Python's own generator never changes, and what is
+added up are whole numbers, which no processor rounds.
 """
 
 from __future__ import annotations
 
 import math
+import random
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from statistics import NormalDist
@@ -24,7 +26,8 @@ _RESAMPLES = 10_000
 _SEED = 1
 _ENOUGH_GROUPS = 20
 """With fewer that differ the bootstrap promises too much."""
-_ROUNDING = 1e-9
+_GRAIN = 10**9
+"""Values are resampled in billionths."""
 
 
 @dataclass(frozen=True)
@@ -159,7 +162,8 @@ def _bootstrap(lost: Sequence[Sequence[float]], level: float = SAME_LEVEL) -> Es
         found = _interval(missed, gained, groups, level)
         method = f"{found.method}, as wide as for all or nothing"
         return Estimate(found.value, found.low, found.high, n, method, level)
-    low, high = np.quantile(_means(lost), (0.5 - level / 2, 0.5 + level / 2))
+    shares = (0.5 - level / 2, 0.5 + level / 2)
+    low, high = np.quantile(_means(lost), shares, method="inverted_cdf")
     method = f"bootstrap of groups, {_RESAMPLES:,} resamples"
     return Estimate(math.fsum(items) / n, float(low), float(high), n, method, level)
 
@@ -176,12 +180,27 @@ def _means(lost: Sequence[Sequence[float]]) -> Any:
     """The mean of each resample of whole groups, as an array."""
     import numpy as np
 
-    sums, sizes = np.array([math.fsum(one) for one in lost]), np.array([len(one) for one in lost])
-    dice, means = np.random.default_rng(_SEED), np.empty(_RESAMPLES)
+    sums, sizes = _sums(lost), np.array([len(one) for one in lost])
+    dice, means = random.Random(_SEED), np.empty(_RESAMPLES)
     for at in range(_RESAMPLES):
-        drawn = dice.integers(len(lost), size=len(lost))
-        means[at] = sums[drawn].sum() / sizes[drawn].sum()
+        drawn = _draw(dice, len(lost), len(lost))
+        means[at] = int(sums[drawn].sum()) / (int(sizes[drawn].sum()) * _GRAIN)
     return means
+
+
+def _sums(lost: Sequence[Sequence[float]]) -> Any:
+    """What each group lost in all, in grains, as an array."""
+    import numpy as np
+
+    return np.array([round(math.fsum(one) * _GRAIN) for one in lost])
+
+
+def _draw(dice: random.Random, count: int, below: int) -> Any:
+    """So many whole numbers below a bound, as an array."""
+    import numpy as np
+
+    fractions = np.frombuffer(dice.randbytes(4 * count), "<u4").astype(np.uint64)
+    return fractions * np.uint64(below) >> np.uint64(32)
 
 
 def _bootstrap_tails(lost: Sequence[Sequence[float]]) -> Tails:
@@ -203,13 +222,10 @@ def _flipped(lost: Sequence[Sequence[float]]) -> float:
 
     Never 0: the order that was seen is one of those that chance may bring.
     """
-    import numpy as np
-
-    sums, dice = np.array([math.fsum(one) for one in lost]), np.random.default_rng(_SEED)
-    seen, as_large = abs(sums.sum()) - _ROUNDING, 1
+    sums, dice, as_large = _sums(lost), random.Random(_SEED), 1
     for _ in range(_RESAMPLES):
-        signs = 2 * dice.integers(2, size=len(sums)) - 1
-        as_large += bool(abs((signs * sums).sum()) >= seen)
+        flipped = sums[_draw(dice, len(sums), 2) == 1].sum()
+        as_large += bool(abs(sums.sum() - 2 * flipped) >= abs(sums.sum()))
     return as_large / (_RESAMPLES + 1)
 
 
