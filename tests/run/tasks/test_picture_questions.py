@@ -14,6 +14,7 @@ from PIL import Image
 from pyarrow import parquet
 
 from harness.ask import tasks
+from harness.ask.task_options import Columns
 from harness.ask.tasks import HubRows, Task
 from harness.errors import BadFile, UserError
 from harness.run.images import decode
@@ -103,7 +104,7 @@ def test_rows_of_several_files_are_items(tmp_path: Path) -> None:
 
 
 def test_pictures_may_be_bare_bytes_and_rows_without_ids_are_numbered(tmp_path: Path) -> None:
-    columns = tasks.Columns(answers="answers", facets=["question"])
+    columns = Columns(answers="answers", facets=["question"])
     data = table(tmp_path, [row(at, image=picture("red")) for at in range(3)])
     items = visual_questions.items(task_of(3, 1, columns=columns), data, None)
     assert sorted(item.id for item in items) == ["00000", "00001", "00002"]
@@ -245,7 +246,7 @@ def test_what_is_no_parquet_file_is_named(raw: bytes | None, tmp_path: Path) -> 
 
 
 @pytest.mark.parametrize(
-    "changes", [{"columns": None}, {"columns": tasks.Columns(choices="answers")}]
+    "changes", [{"columns": None}, {"columns": Columns(choices="answers")}]
 )
 def test_options_that_do_not_fit_are_refused(changes: dict[str, Any], tmp_path: Path) -> None:
     with pytest.raises(BadFile, match=r"task textvqa: .*columns"):
