@@ -27,6 +27,7 @@ COMMANDS = {
     "models": "list the models and which artifacts are here",
     "tasks": "list the tasks",
     "runs": "list the stored runs",
+    "query": "ask the stored records in SQL",
     "show": "everything about one claim, model, task or run",
     "doctor": "what this machine can run, what is missing, and the command that mends it",
 }

@@ -219,6 +219,7 @@ LIBRARIES = {
     "huggingface_hub",
     "httpx2",
     "pyarrow",
+    "duckdb",
 }
 FILES = sorted((ROOT / "harness").rglob("*.py"))
 EACH = pytest.mark.parametrize("path", FILES, ids=lambda one: str(one.relative_to(ROOT)))
