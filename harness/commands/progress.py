@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -33,12 +34,15 @@ def steps() -> prepare.Progress:
 def progress(total_seconds: float) -> Iterator[Say]:
     """A bar with an estimate on a terminal; elsewhere a line per sample with the minutes left."""
     if not sys.stderr.isatty():
-        done = 0.0
+        done, began = 0.0, time.monotonic()
 
         def line(text: str, seconds: float) -> None:
+            """The plan says how long a part takes against the others, the clock how quick it is."""
             nonlocal done
             done += seconds
-            say(f"  {text}  (about {max(0.0, total_seconds - done) / 60:.0f} min left)")
+            pace = (time.monotonic() - began) / done if done else 1.0
+            left = max(0.0, total_seconds - done) * pace
+            say(f"  {text}  (in all about {left / 60:.0f} min left)")
 
         yield line
         return

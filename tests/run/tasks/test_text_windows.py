@@ -80,6 +80,24 @@ def test_a_window_is_scored_as_by_the_plain_library(smollm2: Path, text: str) ->
         assert [turn["prompt_tokens"] for turn in turns] == [WINDOW - 1] * 2
 
 
+PERPLEXITY = (38.6381, 38.2502)
+"""What llama-perplexity says of this file and text after one window and after two: `-c 512 -b 512
+-fa on`, compiled from the sources of llama-cpp-python 0.3.36 and run with its libraries."""
+
+
+def test_llamacpp_says_what_llama_perplexity_says(smollm2: Path, task: Task) -> None:
+    runtime = LlamaCpp()
+    runtime.load(str(smollm2), settings_for("llama.cpp", "cpu", 2, 1024))
+    runtime.create_context()
+    whole = data.fetch(task.source).read_text()
+    logprobs: list[float] = []
+    for at, recorded in enumerate(PERPLEXITY):
+        found = Listener(runtime, "", "item").window(whole, at, 512)
+        logprobs += [one for one, _ in found]
+        # Another processor adds up in another order.
+        assert math.exp(-np.mean(logprobs)) == pytest.approx(recorded, rel=0.002)
+
+
 class Numbers:
     """A tokenizer of numbers that begins a text with token 1, and a model that expects 7."""
 
