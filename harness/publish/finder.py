@@ -8,7 +8,8 @@ all rows and no filters.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections import Counter
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from itertools import groupby
 
@@ -91,10 +92,11 @@ def find(pages: list[PageView]) -> Finder:
     ]
     names = [{choice.label: choice.name for choice in one.choices} for one in filters]
     rows = [_row(view, page, labels[_about(view)], names) for view, page in shown]
+    number = Counter((row.classes[1], row.view.outcome.name) for row in rows)
     files = {}
     for at in range(0, max(len(rows), 1), ROWS):
         file = f"find.{at // ROWS + 1}.html" if at else "find.html"
-        files[file] = _models(rows[at : at + ROWS], file, rows, filters[1])
+        files[file] = _models(rows[at : at + ROWS], file, number, filters[1])
     return Finder(files, filters)
 
 
@@ -139,14 +141,15 @@ def _row(view: ClaimView, page: PageView, model: str, names: list[dict[str, str]
     return Row(view, page.page.title, href, on, classes)
 
 
-def _models(rows: list[Row], file: str, every: list[Row], filter: Filter) -> list[Model]:
-    """The rows of one file by model; counts are over all files."""
+def _models(
+    rows: list[Row], file: str, number: Mapping[tuple[str, Outcome], int], filter: Filter
+) -> list[Model]:
+    """The rows of one file by model; `number` counts verdicts over all files."""
     labels = {choice.name: choice.label for choice in filter.choices}
     models = []
     for name, members in groupby(rows, key=lambda row: row.classes[1]):
         mine = list(members)
-        outcomes: list[Outcome] = [row.view.outcome.name for row in every if row.classes[1] == name]
-        counts = [(one, outcomes.count(key)) for key, one in OUTCOMES.items() if key in outcomes]
+        counts = [(one, number[name, key]) for key, one in OUTCOMES.items() if number[name, key]]
         classes = list(dict.fromkeys(one for row in mine for one in row.classes))
         models.append(Model(labels[name], name, f"{file}#{name}", counts, mine, classes))
     return models

@@ -245,9 +245,7 @@ def test_what_is_no_parquet_file_is_named(raw: bytes | None, tmp_path: Path) -> 
         visual_questions.items(task_of(3), data, None)
 
 
-@pytest.mark.parametrize(
-    "changes", [{"columns": None}, {"columns": Columns(choices="answers")}]
-)
+@pytest.mark.parametrize("changes", [{"columns": None}, {"columns": Columns(choices="answers")}])
 def test_options_that_do_not_fit_are_refused(changes: dict[str, Any], tmp_path: Path) -> None:
     with pytest.raises(BadFile, match=r"task textvqa: .*columns"):
         visual_questions.items(task_of(1, 1, **changes), table(tmp_path, [row(0)]), None)
