@@ -137,7 +137,7 @@ def test_a_picture_that_is_none_costs_its_item_alone(
     )
     (answer,) = measure(request, channel)  # type: ignore[arg-type]
     assert ItemData.model_validate(answer).item == second.id
-    assert [one["event"] for one in told] == ["applied", "item", "refused", "item"]
+    assert [one["event"] for one in told] == ["applied", "item", "refused", "item", "alive"]
     assert f"image 1 of {first.id}" in told[2]["detail"]
 
 
