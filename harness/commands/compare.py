@@ -41,10 +41,12 @@ def run(options: argparse.Namespace) -> int:
         quantisations = (a.cell.quantisation, b.cell.quantisation)
         samples = (store.read_samples(folder_a), store.read_samples(folder_b))
         compared = parity(*samples, quantisations)
-        status = _tell(compared)
-        if compared.passed:
-            _tell_loss(paired(*samples, _margin(options.margin)))
-            _tell_text(*samples)
+        margin, answers = _margin(options.margin), not text.agreement(*samples).same
+        status = _tell(compared, answers)
+        if compared.passed and answers:
+            _tell_loss(paired(*samples, margin))
+        elif compared.passed:
+            _tell_text(*text.shared(*samples))
         return status
     together = a.session == b.session and a.machine == b.machine
     rows = _ratios(folder_a, folder_b, a.cell.workload) if together else []
@@ -54,8 +56,11 @@ def run(options: argparse.Namespace) -> int:
     return 0
 
 
-def _tell(found: Parity) -> int:
-    """The parity of two runs of a task; status 1 where their scores do not compare."""
+def _tell(found: Parity, answers: bool) -> int:
+    """The parity of two runs of a task; status 1 where their scores do not compare.
+
+    Where no `answers` were given but a text was scored, nothing is told of them.
+    """
     counts = (
         ("same rendered prompt", found.same_prompt),
         ("same token ids", found.same_ids),
@@ -63,6 +68,8 @@ def _tell(found: Parity) -> int:
         ("same answer", found.same_output),
     )
     rows = [(name, f"{count}/{found.items}") for name, count in counts]
+    if not answers:
+        rows.pop()
     listing.table(("of items in both", "items"), rows)
     if found.apart is not None and found.typically is not None:
         allowed = "" if found.allowed is None else f"; rounding explains {found.allowed:g}"
@@ -70,7 +77,7 @@ def _tell(found: Parity) -> int:
             f"log-probabilities of first tokens typically {found.typically:.2g} apart, at most "
             f"{found.apart:.3g}{allowed}"
         )
-    if found.same_output < found.items:
+    if answers and found.same_output < found.items:
         part = found.parting
         print(
             f"other answers: {part.at_a_tie} part at a first token that is as good as a tie, "
@@ -111,7 +118,7 @@ def _tell_loss(found: Paired | None) -> None:
 
 
 def _tell_text(a: Sequence[Sample], b: Sequence[Sample]) -> None:
-    """Of the windows of a text: perplexities, and how often both hold one token for likeliest."""
+    """Of the same windows: perplexities, and how often both hold one token for likeliest."""
     ratio, same = text.ratio(a, b), text.agreement(a, b).estimate()
     if ratio is None or same is None:
         return

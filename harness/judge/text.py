@@ -55,6 +55,16 @@ def ratio(a: Sequence[Sample], b: Sequence[Sample], level: float = LEVEL) -> Est
     return found and replace(found, method="window by window, Student's t on logs")
 
 
+def shared(a: Sequence[Sample], b: Sequence[Sample]) -> tuple[list[Sample], list[Sample]]:
+    """The samples of either run whose windows the other scored, too."""
+    both = _windows(a).keys() & _windows(b).keys()
+
+    def of(samples: Sequence[Sample]) -> list[Sample]:
+        return [s for s in samples if isinstance(s.data, ItemData) and s.data.item in both]
+
+    return of(a), of(b)
+
+
 def agreement(a: Sequence[Sample], b: Sequence[Sample]) -> Agreement:
     """Token by token over the windows that both runs scored; prompts must be known to be alike."""
     left, right = _windows(a), _windows(b)

@@ -125,3 +125,21 @@ def test_a_loss_in_parts_is_told_too(
     assert say("compare", one, other) == 0
     shown = capsys.readouterr().out
     assert "sign flips of groups p = " in shown and "90% interval" in shown
+
+
+def test_two_runs_over_a_text_tell_perplexity_and_agreement(
+    checkout: Path, say: Say, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def first(data: ItemData) -> ItemData:
+        scored = {"logprobs": [[-1.0] * 4], "likeliest": [[1, 2, 3, 4]]}
+        return with_ids(data).model_copy(update=scored)
+
+    def second(data: ItemData) -> ItemData:
+        scored = {"logprobs": [[-1.5] * 4], "likeliest": [[1, 2, 3, 5]]}
+        return first(data).model_copy(update=scored)
+
+    assert say("compare", write(checkout, "one", first), write(checkout, "other", second)) == 0
+    shown = capsys.readouterr().out
+    assert "perplexity: A 2.718, B 4.482\nA / B: 0.6065 (0.6065 to 0.6065" in shown
+    assert "same likeliest token: 75.00% of 8" in shown
+    assert "answer" not in shown and "right" not in shown

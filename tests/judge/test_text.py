@@ -63,6 +63,15 @@ def test_two_runs_are_compared_window_by_window() -> None:
     assert len(set(same.windows)) == 5
 
 
+def test_only_windows_that_both_scored_are_set_side_by_side() -> None:
+    one = [window(at, [-1.0] * 4, [7] * 4) for at in range(4)]
+    other = [window(at, [-9.0 if at > 3 else -1.0] * 4, [7] * 4) for at in range(2, 6)]
+    mine, theirs = text.shared(records.samples(one), records.samples(other))
+    assert [len(mine), len(theirs)] == [2, 2]
+    found = text.perplexity(theirs)
+    assert found and found.value == pytest.approx(math.e)
+
+
 def test_tokens_of_a_window_are_no_independent_items() -> None:
     """Ten windows, each all alike or not at all: that is no more than ten items tell."""
     mine = [window(at, [-1.0] * 100, [1] * 100) for at in range(10)]
