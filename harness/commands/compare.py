@@ -108,7 +108,7 @@ def _tell_loss(found: Paired | None) -> None:
     print(f"A less B: {loss.value:+.1%} ({interval})")
     if found.same:
         print(f"the same within {found.margin:.1%}")
-    elif loss.low > 0 or loss.high < 0:
+    elif found.p < 1 - statistics.LEVEL:
         print("not the same")
     else:
         print(

@@ -10,8 +10,11 @@ from pathlib import Path
 import pytest
 from checkouts import Say
 
+from harness.commands import compare
+from harness.judge.paired import Paired
 from harness.run import store
 from harness.run.records import ItemData, Sample
+from harness.statistics import Estimate
 
 STORED = Path(__file__).parents[1] / "run" / "stored"
 Change = Callable[[ItemData], ItemData]
@@ -143,3 +146,13 @@ def test_two_runs_over_a_text_tell_perplexity_and_agreement(
     assert "perplexity: A 2.718, B 4.482\nA / B: 0.6065 (0.6065 to 0.6065" in shown
     assert "same likeliest token: 75.00% of 8" in shown
     assert "answer" not in shown and "right" not in shown
+
+
+@pytest.mark.parametrize(("p", "said"), [(0.25, "open: "), (0.004, "not the same")])
+def test_a_difference_is_one_where_the_test_finds_it(
+    p: float, said: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Three items that differ, all one way: the interval leaves out 0, chance does as much."""
+    loss = Estimate(-0.017, -0.041, -0.002, 179, "", 0.9)
+    compare._tell_loss(Paired(loss, 164, 167, 0, 3, p, "McNemar's exact", 0.02, 0.9, 100))
+    assert capsys.readouterr().out.splitlines()[-1].startswith(said)
