@@ -196,9 +196,8 @@ def _item(task: Task, wheel: ZipFile, row: dict[str, Any], answer: dict[str, Any
         "right": [[_written(call) for call in turn] for turn in answer["ground_truth"]],
         "parser": _options(task).parser,
     }
-    return Item(
-        row["id"], bfcl_rows.messages(task.prompt.replace(made_calls.PLACE, shown), first), payload
-    )
+    messages = bfcl_rows.messages(task.prompt.replace(made_calls.PLACE, shown), first)
+    return Item(row["id"], messages, payload, facets={"requests": str(1 + len(later))})
 
 
 def _written(text: str) -> Written:

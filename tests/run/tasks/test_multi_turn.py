@@ -94,6 +94,11 @@ def test_the_prompt_is_bfcls_own() -> None:
     assert PROMPT.source == TEMPLATE.source and PROMPT.rows == TEMPLATE.rows
 
 
+def test_items_can_be_told_apart_by_their_number_of_requests(entries: dict[str, Item]) -> None:
+    item = entries["multi_turn_base_0"]
+    assert item.facets == {"requests": "4"} and len(item.payload["right"]) == 4
+
+
 def test_the_right_calls_make_an_exact_conversation(entries: dict[str, Item]) -> None:
     """With positional arguments in the key, a logarithm, and a turn that needs no call."""
     for id_ in ("multi_turn_base_0", "multi_turn_base_57", "multi_turn_base_167"):
