@@ -54,13 +54,26 @@ def _shares(items: Sequence[ItemData]) -> list[tuple[str, str, str]]:
     for part in parts if "" not in parts else ():
         mine = [item for item in items if _part(item) == part]
         rows += _share(f"correct of {part}", mine, [item.value for item in mine])
+    return rows + _of_parts(items)
+
+
+def _of_parts(items: Sequence[ItemData]) -> list[tuple[str, str, str]]:
+    """By rule: of what was asked in several parts, the share of parts that are right."""
+    rows = []
+    for rule in sorted({rule for item in items for rule in item.parts}):
+        told = [(item, right) for item in items for right in item.parts.get(rule, {}).values()]
+        share = statistics.share([float(right) for _, right in told], [one.item for one, _ in told])
+        rows += _row(f"parts right, {rule}", share)
     return rows
 
 
 def _share(
     name: str, items: Sequence[ItemData], values: Sequence[float]
 ) -> list[tuple[str, str, str]]:
-    share = statistics.share(values, groups_of(items))
+    return _row(name, statistics.share(values, groups_of(items)))
+
+
+def _row(name: str, share: statistics.Estimate | None) -> list[tuple[str, str, str]]:
     if share is None:
         return []
     note = f"{share.low:.1%} to {share.high:.1%} (95%, n = {share.n})"

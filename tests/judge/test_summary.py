@@ -46,3 +46,19 @@ def test_shares_of_answers_in_parts(tmp_path: Path) -> None:
 def test_rows_that_were_not_made_have_no_parts(tmp_path: Path) -> None:
     data = [made("simple_python_12", True), made("live_simple_1-2-003", False)]
     assert [name for name in told(tmp_path, data) if name.startswith("correct")] == ["correct"]
+
+
+def test_parts_are_shared_by_rule_and_stand_or_fall_with_their_item(tmp_path: Path) -> None:
+    """Instructions of one request are no samples of their own."""
+    pairs = [(True, True)] * 11 + [(True, False)] * 2 + [(False, False)] * 7
+    items = [
+        made(f"{at:05}", False).model_copy(update={"parts": {"strict": {"a": one, "b": other}}})
+        for at, (one, other) in enumerate(pairs)
+    ]
+    value, note = told(tmp_path, items)["parts right, strict"]
+    assert value == "60.0%"
+    assert note.endswith("n = 40)")
+    low, _, high, *_ = note.split()
+    alone = [made(f"{at:05}", at % 5 < 3) for at in range(40)]
+    narrow, _, wide, *_ = told(tmp_path / "alone", alone)["correct"][1].split()
+    assert float(low[:-1]) < float(narrow[:-1]) < float(wide[:-1]) < float(high[:-1])
