@@ -15,8 +15,9 @@ from tiny_models import write_model
 
 from harness.ask import tasks
 from harness.errors import MissingError
-from harness.run import job
+from harness.run import job, store
 from harness.run import tasks as kinds
+from harness.run.records import ItemData
 from harness.run.runtimes import ArtifactRefused, Runtime, settings_for
 from harness.run.runtimes.llamacpp import LlamaCpp
 from harness.run.runtimes.transformers import Transformers
@@ -173,3 +174,26 @@ def test_nothing_that_is_timed_knows_of_grammars() -> None:
     folder = ROOT / "harness" / "run" / "workloads"
     knows = {path.name for path in folder.glob("*.py") if "mask" in path.read_text()}
     assert knows == {"respondent.py"}
+
+
+def stored(task: tasks.Task) -> dict[str, ItemData]:
+    """What a real model was asked in the runs that this repository keeps, by item."""
+    return {
+        sample.data.item: sample.data
+        for folder, run in store.runs(ROOT / "results")
+        if run.cell.task == task.name and run.task and run.task.version_hash == task.version_hash()
+        for sample in store.read_samples(folder)
+        if isinstance(sample.data, ItemData)
+    }
+
+
+def test_stored_answers_keep_the_promise() -> None:
+    """All that were not cut follow their schema; those that did so unheld are the same."""
+    items, free = {item.id: item for item in every_item()}, stored(PROMPTED)
+    held = stored(HELD)
+    assert len(held) >= 50 and len(free) >= 25 and free.keys() <= held.keys()
+    for id_, data in held.items():
+        if data.stopped != "length":
+            jsonschema.validate(json.loads(data.output), items[id_].payload["schema"])
+        if id_ in free and free[id_].outcome in ("exact", "wrong_value"):
+            assert data.output == free[id_].output
