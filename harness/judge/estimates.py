@@ -234,7 +234,7 @@ def _fit(sample: Sample) -> str:
 
 def _reach(claim: Claim, rule: Rule, cells: Cells) -> Reading:
     """The longest length up to which the share of right items is what the rule asks for."""
-    items = [one.data for one in cells[0][1] if isinstance(one.data, ItemData)]
+    items = items_of(rule, cells[0][1])
     least, threshold = float(rule.conditions.least_accuracy or 0), float(rule.threshold)
     # "No more than" is the contrary of "more than".
     contested = threshold + (rule.op == "<=")

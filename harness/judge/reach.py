@@ -96,7 +96,10 @@ def _before_first(lengths: Sequence[int], good: Sequence[bool]) -> int:
 def _p(
     answers: Mapping[int, Answers], shares: Mapping[int, Estimate], least: float, threshold: float
 ) -> float:
-    """All lengths up to the threshold must be good, so the worst p counts; one bad one refutes."""
+    """All lengths up to the threshold must be good, so the worst p of them counts as it stands.
+
+    One bad length refutes, and any of them may be it by luck: its p counts as often as there are.
+    """
     p = {}
     for length in shares:
         tails = statistics.share_tails(*statistics.effective(*answers[length]))
@@ -106,4 +109,4 @@ def _p(
     complete = needed[-1] >= threshold and all(shares[one].value >= least for one in needed)
     meets = max(p[one] for one in needed) if complete else 1.0
     fails = [p[one] for one in shares if one <= threshold and shares[one].value < least]
-    return min(1.0, len(shares) * min([meets, *fails]))
+    return min([meets, *(len(shares) * one for one in fails), 1.0])

@@ -124,7 +124,7 @@ def test_show_is_json(say: Say, verified: Path, capsys: pytest.CaptureFixture[st
         (["compare", "a", "b"], "unknown run 'a'"),
         (["run", "--model", "smollm3-3b", "--runtime", "x", "--workload", "sped"], "mean speed"),
         (["run", "--model", "SmolLM3", "--runtime", "llama", "--workload", "speed"], "llama.cpp"),
-        (["run", "--model", "SmolLM2", "--runtime", "llama.cpp", "--task", "bfcl"], "bfcl_simple"),
+        (["run", "--model", "SmolLM2", "--runtime", "llama.cpp", "--task", "bfcl"], "bfcl_"),
         (
             ["run", "--model", "SmolLM2", "--runtime", "x", "--workload", "speed", "--limit", "0"],
             "--limit 0: at least one sample",
@@ -134,6 +134,14 @@ def test_show_is_json(say: Say, verified: Path, capsys: pytest.CaptureFixture[st
             "--memory-limit 4GB: write it like 4GiB or 512MiB",
         ),
         (["plan", "--nonsense"], "unrecognized arguments: --nonsense"),
+        (
+            ["run", "--model=SmolLM2", "--runtime=x", "--workload=speed", "--context=4096"],
+            "--context is for memory and tasks: speed and load take what they need",
+        ),
+        (
+            ["run", "--model=SmolLM2", "--runtime=llama.cpp", "--task=needle", "--context=512"],
+            "needle: the shortest text takes 1024 tokens, the context is 512",
+        ),
         (["run"], "the following arguments are required: --model, --runtime"),
     ],
     ids=lambda one: " ".join(one) if isinstance(one, list) else "",

@@ -15,6 +15,7 @@ from harness.judge.reach import Reach, reach
 from harness.judge.reproductions import compare
 from harness.judge.verdicts import Interval, Verdict
 from harness.plan.cells import cells_of
+from harness.publish import figures, words
 
 
 def item(right: bool, length: int, number: int) -> Any:
@@ -52,15 +53,22 @@ def test_the_lengths_share_one_error() -> None:
     assert found(0.5, 1024, _1024=27).surely == 1024
 
 
-def test_p_agrees_with_the_intervals() -> None:
+def test_what_the_intervals_decide_p_decides() -> None:
     for hits in range(41):
-        for lengths in ({"_1024": hits}, {"_1024": 40, "_2048": hits}):
-            one = found(0.5, 2048 if len(lengths) == 2 else 1024, **lengths)
-            last = max(one.shares)
-            decided = one.surely == last or one.fails is not None
-            assert (one.p < 0.05) == decided
+        one = found(0.5, 2048, _1024=40, _2048=hits)
+        if one.surely == 2048 or one.fails is not None:
+            assert one.p < 0.05
+        alone = found(0.5, 1024, _1024=hits)
+        assert (alone.p < 0.05) == (alone.surely == 1024 or alone.fails is not None)
     assert found(0.5, 8192, _1024=40).p == 1.0  # nothing was asked at that length
     assert found(0.5, 512, _1024=40).p < 0.05  # the next length speaks for it
+
+
+def test_p_of_all_is_the_worst_and_p_of_any_counts_each() -> None:
+    one, two = found(0.5, 1024, _1024=30).p, found(0.5, 2048, _1024=30, _2048=40).p
+    assert two == pytest.approx(one)
+    one, two = found(0.5, 1024, _1024=12).p, found(0.5, 2048, _1024=40, _2048=12).p
+    assert two == pytest.approx(2 * one)
 
 
 def test_without_an_answer_there_is_no_reach() -> None:
@@ -132,6 +140,20 @@ def test_a_finding_tells_the_share_at_each_length(tmp_path: Path) -> None:
     assert finding.reason == (
         "at least 50% right up to 2,048 tokens, for sure 1,024; fewer for sure at 4,096"
     )
+
+
+def test_a_page_shows_the_share_at_each_length_and_what_is_enough(tmp_path: Path) -> None:
+    one = verdict(tmp_path, 4096, 20, 12, 0)
+    (finding,) = one.findings
+    shown = figures.table(one, finding)
+    assert shown
+    assert (shown.caption, shown.heads) == (
+        "Share of right items by length",
+        ("Length", "Share right", "Interval"),
+    )
+    assert shown.rows[1] == ("2,048 tokens", "60.0%", "34.5% to 81.0%, n = 20")
+    assert figures.chart(one, finding, "chart") is None
+    assert ("Enough at a length", "50% of the items right") in words.conditions(one, finding)
 
 
 def test_what_did_not_fit_under_a_cap_is_no_failure_and_no_length(tmp_path: Path) -> None:
