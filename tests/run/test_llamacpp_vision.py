@@ -21,7 +21,7 @@ from harness.ask import models
 from harness.run.chat_template import render
 from harness.run.images import Pixels, decode
 from harness.run.records import Applied
-from harness.run.runtimes import ArtifactRefused, Seen, llamacpp_vision
+from harness.run.runtimes import ArtifactRefused, NoRoom, Seen, llamacpp_vision
 from harness.run.runtimes.llamacpp import LlamaCpp
 
 SMOKE = Path(__file__).parents[2] / "models" / "smoke-vlm"
@@ -220,7 +220,7 @@ def test_mtmds_own_marker_in_a_text_is_text(smoke: LlamaCpp) -> None:
 
 def test_an_image_that_no_context_holds_is_refused(smoke: LlamaCpp) -> None:
     seen = smoke.see(prompt(smoke, "red " * 300), [picture(64, 64)])
-    with pytest.raises(ArtifactRefused, match="llama_decode answered"):
+    with pytest.raises(NoRoom, match="328 tokens; the context has 256"):
         smoke.evaluate(seen, 2, stop_at_end=False)
     assert smoke.evaluate([1, 2, 3], 2, stop_at_end=False).evaluated_tokens == 3
 
