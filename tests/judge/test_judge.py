@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import builtins
+import gc
 import socket
 import time
 from pathlib import Path
@@ -341,3 +342,11 @@ def test_an_old_verdict_stays_readable(path: Path) -> None:
     assert verdict.claim.id and verdict.findings
     for finding in verdict.findings:
         assert finding.settings is None or finding.settings.options
+
+
+def test_the_search_for_cycles_goes_on_after_judging(tmp_path: Path) -> None:
+    judge.judge(tmp_path, [QUICK], {})
+    assert gc.isenabled()
+    with pytest.raises(AttributeError):
+        judge.judge(tmp_path, [None], {})  # type: ignore[list-item]
+    assert gc.isenabled()
