@@ -10,6 +10,8 @@ from harness.ask.claims import Claim
 from harness.ask.pages import Page, Panel, Review, Tool
 from harness.judge.verdicts import Evidence, Finding, Interval, Point, Subject, Verdict
 from harness.metrics import METRICS
+from harness.publish import view
+from harness.publish.attach.fragments import Fragments
 from harness.run.protocol import Shape
 from harness.run.records import Gate, Machine, RuntimeRecord
 from harness.run.runtimes import settings_for
@@ -434,3 +436,8 @@ def realistic(results: Path) -> list[Verdict]:
     """Every kind of verdict once, with evidence below `results`."""
     made = [memory(results), speed(results), disagreeing(results), tools(results), panel(results)]
     return store(results, made + others(results))
+
+
+def fragments(verdicts: list[Verdict], base: str = "") -> Fragments:
+    machines = {one.id: one for one in MACHINES}
+    return Fragments((view.claim(one, machines, [], charts=False) for one in verdicts), base)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import html
-import json
 import re
 import time
 from collections.abc import Callable
@@ -20,10 +19,9 @@ from harness.ask.claims import Claim
 from harness.ask.pages import Page
 from harness.errors import BadFile, UnknownName, UserError
 from harness.judge.verdicts import Verdict
-from harness.publish import view
-from harness.publish.attach import html_page, json_page, pages
+from harness.publish.attach import html_page, pages
 from harness.publish.attach.flat import Flat, flat
-from harness.publish.attach.fragments import Fragments, base_of
+from harness.publish.attach.fragments import base_of
 from harness.publish.attach.recognise import recognise
 from harness.publish.attach.splice import Report
 from harness.publish.attach.tokens import tokens
@@ -39,25 +37,14 @@ def verdicts(tmp_path_factory: pytest.TempPathFactory) -> list[Verdict]:
     return examples.realistic(tmp_path_factory.mktemp("results"))
 
 
-def made(verdicts: list[Verdict], base: str = "") -> Fragments:
-    machines = {one.id: one for one in examples.MACHINES}
-    return Fragments((view.claim(one, machines, [], charts=False) for one in verdicts), base)
-
-
 Attach = Callable[[str], tuple[str, Report]]
 
 
 @pytest.fixture(scope="module")
 def attach(verdicts: list[Verdict]) -> Attach:
     """Evidence into an HTML text."""
-    fragments, claims = made(verdicts), [one.claim for one in verdicts]
+    fragments, claims = examples.fragments(verdicts), [one.claim for one in verdicts]
     return lambda source: html_page.attach(source, "page.html", claims, fragments)
-
-
-@pytest.fixture(scope="module")
-def attach_json(verdicts: list[Verdict]) -> Attach:
-    fragments, claims = made(verdicts), [one.claim for one in verdicts]
-    return lambda source: json_page.attach(source, "page.json", claims, fragments)
 
 
 def _unfinished(source: str) -> str:
@@ -140,7 +127,7 @@ def test_newer_verdicts_replace_the_first(attach: Attach, verdicts: list[Verdict
         one.model_copy(update={"outcome": "supported", "reason": "Measured anew."})
         for one in verdicts
     ]
-    fragments, claims = made(changed), [one.claim for one in changed]
+    fragments, claims = examples.fragments(changed), [one.claim for one in changed]
     newer, _ = html_page.attach(older, "page.html", claims, fragments)
     assert newer == html_page.attach(source, "page.html", claims, fragments)[0]
     assert "Measured anew." in newer and "Refuted" not in newer
@@ -338,7 +325,7 @@ def test_hostile_words_of_a_verdict_stay_words(verdicts: list[Verdict]) -> None:
         for one in verdicts[:1]
     ]
     source = f"<p><!-- claimbench:{changed[0].claim.id} --></p>"
-    fragments, claims = made(changed), [one.claim for one in changed]
+    fragments, claims = examples.fragments(changed), [one.claim for one in changed]
     text, _ = html_page.attach(source, "x", claims, fragments)
     assert html_page.attach(text, "x", claims, fragments)[0] == text
     assert html_page.detach(text, "x") == source
@@ -346,7 +333,7 @@ def test_hostile_words_of_a_verdict_stay_words(verdicts: list[Verdict]) -> None:
 
 
 def test_fragments_are_static_and_prefixed(verdicts: list[Verdict]) -> None:
-    fragments = made(verdicts, "https://example.org/")
+    fragments = examples.fragments(verdicts, "https://example.org/")
     for one in verdicts:
         found = list(tokens(fragments.block(one.claim.id)))
         assert not {"script", "iframe", "form", "img", "link"} & {token.name for token in found}
@@ -377,48 +364,6 @@ def test_a_base_is_a_web_address_or_a_path(base: str) -> None:
     assert (base_of(""), base_of("../a:b")) == ("", "../a:b/")
 
 
-JSON = """{
-  "title" : "%s",
-  "tools": [{"description":"%s, and \\u0034", "note": 1e5, "x": null}],
-  "quotes": ["no", ["released under the Apache 2.0 license"]], "evidence": "theirs"
-}
-"""
-
-
-def test_json_keeps_its_layout_and_gets_entries(attach_json: Attach) -> None:
-    source = JSON.replace(', "evidence": "theirs"', "") % (TOOL, FITS)
-    text, report = attach_json(source)
-    assert report.places == {"fits-4gb": 1, "quill-licence": 1}
-    data = json.loads(text)
-    (entry,) = data["tools"][0].pop("evidence")
-    assert (entry["by"], entry["claim"], entry["at"]) == ("claimbench", "fits-4gb", "/description")
-    assert (entry["outcome"], entry["verdict"]) == ("refuted", "verdicts/fits-4gb.json")
-    assert [one["at"] for one in data.pop("evidence")] == ["/quotes/1/0"]
-    assert data == json.loads(source)
-    assert attach_json(text)[0] == text
-    assert json_page.detach(text, "x") == source
-    for again in (
-        json.dumps(json.loads(text), indent=4),
-        json.dumps(json.loads(text), sort_keys=True),
-    ):
-        assert json.loads(attach_json(again)[0]) == json.loads(text), "laid out by somebody else"
-
-
-@pytest.mark.parametrize(
-    ("source", "words"),
-    [
-        (JSON % (TOOL, FITS), r"page\.json:1: this object has an `evidence` of its own"),
-        ('["a text"]', "has no place in a list of texts"),
-        ('"a text"', "neither an object nor a list"),
-        ('{"a": }', r"page\.json:1: no JSON"),
-        ("[" * 100_000 + "]" * 100_000, "nested too deeply"),
-    ],
-)
-def test_json_that_is_no_page_is_refused(attach_json: Attach, source: str, words: str) -> None:
-    with pytest.raises(BadFile, match=words):
-        attach_json(source)
-
-
 @pytest.mark.parametrize(
     ("name", "raw", "words"),
     [
@@ -436,7 +381,7 @@ def test_a_page_that_cannot_be_read_is_refused(
     if raw is not None:
         (tmp_path / name).write_bytes(raw)
     with pytest.raises(BadFile, match=words):
-        pages.attach(tmp_path / name, [], made(verdicts))
+        pages.attach(tmp_path / name, [], examples.fragments(verdicts))
 
 
 @pytest.mark.parametrize(
@@ -452,7 +397,7 @@ def test_a_page_stays_in_its_encoding(verdicts: list[Verdict], tmp_path: Path, h
     source = head + f"<p>{TOOL}{FITS}</p>".encode()
     (tmp_path / "a.html").write_bytes(source)
     claims = [one.claim for one in verdicts]
-    raw, report = pages.attach(tmp_path / "a.html", claims, made(verdicts))
+    raw, report = pages.attach(tmp_path / "a.html", claims, examples.fragments(verdicts))
     assert report.places == {"fits-4gb": 1}
     assert raw.startswith(source[: source.index(FITS.encode()) + len(FITS)])
 
