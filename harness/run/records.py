@@ -234,6 +234,8 @@ class Sample(Row):
 
     index: int
     item: str | None = None
+    tries: int = 1
+    """2: the item had ended the worker that asked it first."""
     started: str
     seconds: float
     cause: Cause | None = None

@@ -128,10 +128,11 @@ class Session:
                     self._sample(job)
 
     def _complete(self, job: Job) -> None:
+        again: set[str] = set()
         while job.missing:
-            before = len(job.journal.samples)
-            self._items(job) if job.request.task else self._sample(job)
-            if len(job.journal.samples) == before:
+            before = len(job.journal.samples), len(again)
+            self._items(job, again) if job.request.task else self._sample(job)
+            if (len(job.journal.samples), len(again)) == before:
                 break
 
     def _sample(self, job: Job) -> None:
@@ -165,14 +166,18 @@ class Session:
         }
         self._keep(job, sample)
 
-    def _items(self, job: Job) -> None:
-        """The items that are missing, in one worker. An item that ends its worker is recorded."""
+    def _items(self, job: Job, again: set[str]) -> None:
+        """The items that are missing, in one worker.
+
+        An item that ends its worker joins `again` and is asked once more; the next time it is
+        recorded.
+        """
         before = len(job.journal.samples)
         done = tuple(sample.item for sample in job.journal.samples if sample.item is not None)
         limit = job.planned.cell.memory_limit
         request, capped = replace(job.request, skip=done), cap(limit) if limit else None
         worker = Worker(request, job.silence, cap=capped)
-        keep = partial(self._keep_item, job, capped.record() if capped else None)
+        keep = partial(self._keep_item, job, capped.record() if capped else None, again)
         under_way: str | None = None
         first: dict[str, Any] = {}
         began, start = now(), time.monotonic()
@@ -180,8 +185,7 @@ class Session:
             with contextlib.closing(worker.events()) as events:
                 for event in events:
                     if event["event"] == "applied":
-                        names = ("applied", "template_sha256")
-                        first = {name: event[name] for name in names}
+                        first = {name: event[name] for name in ("applied", "template_sha256")}
                         start = time.monotonic()
                     elif event["event"] == "item":
                         under_way = event["item"]
@@ -197,13 +201,17 @@ class Session:
                         break
         except WorkerError as error:
             # Between two items nothing is lost; before the first one it would die for ever.
-            if under_way is not None or len(job.journal.samples) == before:
+            if under_way is not None and under_way not in again:
+                again.add(under_way)
+                self.say(f"{job.planned.cell.name}: {under_way} {error.cause}, asked again", 0.0)
+            elif under_way is not None or len(job.journal.samples) == before:
                 keep(under_way, began, start, None, error)
 
     def _keep_item(
         self,
         job: Job,
         limit: dict[str, Any] | None,
+        again: set[str],
         item: str | None,
         began: str,
         start: float,
@@ -214,6 +222,7 @@ class Session:
         sample = {
             "index": len(job.journal.samples),
             "item": item,
+            "tries": 2 if item in again else 1,
             "started": began,
             "seconds": time.monotonic() - start,
             "cause": error.cause if error else None,

@@ -7,6 +7,7 @@ import signal
 import sys
 import time
 from collections.abc import Iterator, Sequence
+from pathlib import Path
 from typing import Any, NoReturn
 
 from harness.run.images import Pixels
@@ -145,6 +146,19 @@ class Poisoned(Honest):
         return super().evaluate(prompt, new_tokens, stop_at_end=stop_at_end)
 
 
+class Stumbles(Honest):
+    """Dies of that item the first time alone, which it remembers by the file STUMBLED."""
+
+    def evaluate(
+        self, prompt: list[int], new_tokens: int, *, stop_at_end: bool, **asked: object
+    ) -> Answer:
+        before = Path(os.environ["STUMBLED"])
+        if os.environ["POISON"].encode() in bytes(prompt) and not before.exists():
+            before.touch()
+            os.abort()
+        return super().evaluate(prompt, new_tokens, stop_at_end=stop_at_end)
+
+
 class Picky(Honest):
     """Refuses the one item that holds the text in POISON, and names a path of this machine."""
 
@@ -172,6 +186,7 @@ RUNTIMES = (
     Hungry,
     Nonsense,
     Poisoned,
+    Stumbles,
     Picky,
     DiesLeaving,
 )

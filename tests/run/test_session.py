@@ -225,19 +225,37 @@ def questions(n: int) -> list[str]:
     return [item.messages[-1]["content"] for item in kind(task.kind).items(task, wheel, n)]
 
 
-def test_an_item_that_kills_its_worker_is_recorded_once_and_the_others_are_answered(
+def test_an_item_that_kills_two_workers_is_recorded_once_and_the_others_are_answered(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("POISON", questions(5)[2])
-    one = session(tmp_path)
+    said: list[str] = []
+    one = session(tmp_path, said)
     one.run(planned(one, (cell(TASK, "Poisoned"), 5)))
     run = runs(tmp_path)[f"{TASK} Poisoned"]
     taken = samples(tmp_path, run)
     assert [sample.cause for sample in taken] == [None, None, "crashed", None, None]
+    assert [sample.tries for sample in taken] == [1, 1, 2, 1, 1]
+    assert run.failed == 1
+    again = f"{run.cell.name}: {taken[2].item} crashed, asked again"
+    assert [text for text in said if "again" in text] == [again]
     assert len({sample.item or sample.data.item for sample in taken}) == 5  # type: ignore[union-attr]
-    # Each of the two workers says with its first item what it really did.
+    # Each worker says with its first item what it really did; the second one answered none.
     first = [isinstance(s.data, ItemData) and s.data.applied is not None for s in taken]
     assert first == [True, False, False, True, False]
+
+
+def test_an_item_that_kills_a_worker_once_is_answered_by_the_next_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("POISON", questions(3)[1])
+    monkeypatch.setenv("STUMBLED", str(tmp_path / "stumbled"))
+    one = session(tmp_path / "results")
+    one.run(planned(one, (cell(TASK, "Stumbles"), 3)))
+    run = runs(tmp_path / "results")[f"{TASK} Stumbles"]
+    assert run.failed == 0
+    taken = samples(tmp_path / "results", run)
+    assert [(sample.cause, sample.tries) for sample in taken] == [(None, 1), (None, 2), (None, 1)]
 
 
 @pytest.mark.parametrize("which", [0, 2])
