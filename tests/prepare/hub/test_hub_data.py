@@ -36,8 +36,8 @@ def source(*names: str, **changes: Any) -> HubRows:
     return HubRows.model_validate(asked | changes)
 
 
-def task(where: HubRows) -> Task:
-    known = tasks.load()["mmlu"]
+def task(where: HubRows, name: str = "mmlu") -> Task:
+    known = tasks.load()[name]
     few = tasks.Rows(available=2, planned=2, seed=1)
     options = known.options.model_copy(update={"shots": 1})
     return known.model_copy(update={"source": where, "rows": few, "options": options})
@@ -72,9 +72,10 @@ def test_a_table_of_texts(quiz: Hub) -> None:
     assert [row["question"] for row in found] == ["Which?", "Who,\nhe?"]
 
 
-def test_two_files_lie_in_a_folder_and_make_items(quiz: Hub) -> None:
+@pytest.mark.parametrize("name", ["mmlu", "mmlu_generative"])
+def test_two_files_lie_in_a_folder_and_make_items(quiz: Hub, name: str) -> None:
     where = source("all/test.parquet", "test.jsonl")
-    found = multiple_choice.items(task(where), data.fetch(where), None)
+    found = multiple_choice.items(task(where, name), data.fetch(where), None)
     assert [item.payload["count"] for item in found] == [2, 3]
     text = found[0].messages[0]["content"]
     assert text == (
