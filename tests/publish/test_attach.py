@@ -413,7 +413,7 @@ PIECES = [
 ]
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(st.lists(st.sampled_from(PIECES), max_size=14))
 def test_whatever_the_page_it_comes_back_or_is_refused(attach: Attach, pieces: list[str]) -> None:
     source = "".join(pieces)

@@ -180,7 +180,7 @@ KINDS = [(language, kind) for language in ("java", "javascript")
          for kind in bfcl_languages.TYPES[language]]  # fmt: skip
 
 
-@settings(max_examples=1500, deadline=None)
+@settings(max_examples=1500)
 @given(text=SOURCE, kind=st.sampled_from(KINDS), data=st.data())
 def test_source_text_is_read_as_bfcl_reads_it(
     reference: Checker, text: str, kind: tuple[str, str], data: st.DataObject

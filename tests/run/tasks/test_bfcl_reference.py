@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from harness.run.tasks import Item, tool_calls
@@ -162,11 +162,7 @@ VALUES = st.recursive(
 )
 
 
-@settings(
-    max_examples=500,
-    deadline=None,
-    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
-)
+@settings(max_examples=500)
 @given(data=st.data())
 def test_agreement_on_arbitrary_arguments(
     reference: Checker, items: list[Item], data: st.DataObject
@@ -188,7 +184,7 @@ SCHEMAS = st.sampled_from(
 )
 
 
-@settings(max_examples=3000, deadline=None)
+@settings(max_examples=3000)
 @given(schema=SCHEMAS, data=st.data())
 def test_agreement_on_keys_that_the_data_do_not_hold(
     reference: Checker, schema: dict[str, Any], data: st.DataObject

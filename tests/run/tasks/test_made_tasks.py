@@ -236,7 +236,7 @@ def test_the_right_report_after_a_wrong_look_up_is_not_right() -> None:
     assert score.detail.startswith("after 1 of 5 calls")
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(st.lists(st.text(max_size=30) | st.sampled_from([written(call(FIRST, person=PERSON))])))
 def test_no_conversation_breaks_the_score(said: list[str]) -> None:
     said = said or [""]
@@ -260,7 +260,7 @@ VALUES = st.recursive(
 )
 
 
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=400)
 @given(schema=st.sampled_from(SCHEMAS), extra=st.dictionaries(KEYS, VALUES, max_size=3))
 def test_a_schema_is_broken_where_jsonschema_says_so(schema: dict[str, Any], extra: Any) -> None:
     whole = {key: extra.get(key, "x") for key in schema["properties"]}

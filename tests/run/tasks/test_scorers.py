@@ -118,14 +118,14 @@ TEXTS = st.text(max_size=40) | st.lists(
 
 
 @pytest.mark.parametrize("family", FAMILIES)
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(answer=TEXTS, references=st.lists(TEXTS, max_size=4))
 def test_no_text_breaks_a_rule(family: str, answer: str, references: list[str]) -> None:
     for rule in FAMILIES[family].values():
         assert 0 <= rule(answer, references) <= 1
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(st.text("abc", max_size=8), st.text("abc", max_size=8), st.text("abc", max_size=8))
 def test_the_distance_is_one(one: str, other: str, third: str) -> None:
     assert distance(one, one) == 0

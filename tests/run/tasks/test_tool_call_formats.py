@@ -155,7 +155,7 @@ HOSTILE = st.one_of(st.text(), st.lists(st.sampled_from(PIECES), max_size=30).ma
 
 
 @pytest.mark.parametrize("name", PARSERS)
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(text=HOSTILE)
 def test_any_text_has_one_of_three_states_and_no_invented_call(name: str, text: str) -> None:
     parsed = PARSERS[name](text)
@@ -213,14 +213,14 @@ def written(name: str, calls: list[Call]) -> str:
 
 
 @pytest.mark.parametrize("name", PARSERS)
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(calls=WRITTEN)
 def test_what_was_written_is_read(name: str, calls: list[Call]) -> None:
     assert PARSERS[name](written(name, calls)) == Parsed("calls", tuple(calls))
 
 
 @pytest.mark.parametrize("name", PARSERS)
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(calls=WRITTEN, data=st.data())
 def test_a_cut_off_answer_gives_no_call_that_is_not_whole(
     name: str, calls: list[Call], data: st.DataObject
