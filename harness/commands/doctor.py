@@ -60,7 +60,7 @@ def _packages() -> list[Check]:
     wanted = [
         (name, distribution, entry.extra)
         for name, entry in RUNTIMES.items()
-        for distribution in entry.distributions
+        for distribution in entry.needs("cpu")
     ]
     wanted += [("model hub", "huggingface_hub", "hub")]
     found = []
@@ -80,7 +80,7 @@ def _devices() -> list[Check]:
     needs to install anything.
     """
     present = devices.hardware()
-    installed = [name for name, entry in RUNTIMES.items() if not _absent(entry.distributions)]
+    installed = [name for name, entry in RUNTIMES.items() if not _absent(entry.needs("cpu"))]
     answers = devices.ask(installed)
     found = [
         Check(f"device: {one.maker} {one.kind}", True, _users(one, answers)) for one in present
@@ -90,17 +90,19 @@ def _devices() -> list[Check]:
             said = answers.get(name, {})
             silent = said.get("", devices.Usable(None, "the runtime does not say"))
             usable = said.get(device, silent)
-            there = device not in devices.NEEDS or devices.NEEDS[device] in present
+            needed = devices.NEEDS.get(device)
+            there = not needed or any(devices.stands_for(device, one) for one in present)
             here = usable.yes if usable.yes or there else None
             words = _words(name, device, usable)
-            if not (usable.yes or there):
-                words = f"no {devices.NEEDS[device].maker} device seen; {words}"
+            if needed and not (usable.yes or there):
+                kind = needed.kind if needed.maker == devices.ANYONE else f"{needed.maker} device"
+                words = f"no {kind} seen; {words}"
             found.append(Check(f"{name} on {device}", here, words))
     return found
 
 
 def _users(device: devices.Device, answers: Mapping[str, Mapping[str, devices.Usable]]) -> str:
-    names = [name for name, needed in devices.NEEDS.items() if needed == device]
+    names = [name for name in devices.NEEDS if devices.stands_for(name, device)]
     uses = [
         f"{runtime} as {name}"
         for runtime, said in answers.items()

@@ -100,7 +100,7 @@ def _other_build(there: Finding) -> list[str]:
         return []
     entry = RUNTIMES[there.runtime.name]
     try:
-        version = importlib.metadata.version(entry.distributions[0])
+        version = importlib.metadata.version(entry.own)
     except importlib.metadata.PackageNotFoundError as error:
         wanted = f"{there.runtime.name} {there.runtime.version}"
         raise MissingError(

@@ -133,6 +133,8 @@ def problem(rule: Rule, runs: Sequence[Stored]) -> str | None:
         weights = run.artifact.weights if run.artifact else None
         if METRICS[rule.metric].comes_from is None and weights == "synthetic":
             return "synthetic weights say nothing of accuracy"
+        if run.cell.unwatched:
+            return run.cell.unwatched
         if run.settings and run.cell.context not in (None, run.settings.context):
             return f"asked for a context of {run.cell.context}, run at {run.settings.context}"
         if run.samples < rule.n and METRICS[rule.metric].comes_from not in LOOKED_UP:

@@ -53,6 +53,13 @@ class Cell(Row):
         )
         return "_".join(re.sub(r"[^\w.+-]", "-", part) for part in parts if part)
 
+    @property
+    def unwatched(self) -> str | None:
+        """Why the memory that it asks for, or limits, can't be seen; None where it can."""
+        if self.device in (None, "cpu") or not (self.workload == "memory" or self.memory_limit):
+            return None
+        return f"what lies in the memory of {self.device} is neither watched nor limited here"
+
 
 def cells_of(claim: Claim) -> list[Cell]:
     """The cells that settle a claim, in the order its estimate takes them."""

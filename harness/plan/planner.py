@@ -21,8 +21,8 @@ from harness.plan.cells import Cell, cells_of, digest
 from harness.prepare.data import need as data_need
 from harness.run.machine import physical_cores
 from harness.run.protocol import Settings, Shape
-from harness.run.runtimes import HEADER_READER, RUNTIMES, settings_for
-from harness.run.tasks import installed, kind, libraries
+from harness.run.runtimes import HEADER_READER, RUNTIMES, installed, settings_for
+from harness.run.tasks import kind, libraries
 from harness.run.workloads import WORKLOADS
 
 _TASK_CONTEXT = 4096
@@ -188,6 +188,8 @@ class Planner:
                 "its graphs are made for" if artifact.context else f"the window of {model.id} is"
             )
             return f"{context} tokens asked for; {limit} {window}"
+        if cell.unwatched:
+            return cell.unwatched
         if cell.task and artifact.weights == "synthetic":
             return "synthetic weights say nothing of accuracy"
         there = estimate.memory_available()
@@ -209,9 +211,7 @@ def key(planned: Planned, models: Mapping[str, Model], tasks: Mapping[str, Task]
     if planned.artifact and cell.model:
         runtime = RUNTIMES[cell.runtime or HEADER_READER]
         parts.append(prepare.identity(models[cell.model], planned.artifact))
-        parts += [importlib.metadata.version(one) for one in runtime.distributions]
-        also = runtime.also.get(str(cell.device))
-        parts += [importlib.metadata.version(also[0])] if also else []
+        parts += [importlib.metadata.version(one) for one in runtime.needs(str(cell.device))]
     if cell.workload == "facts":
         parts.append(digest(models[str(cell.model)]))
     if cell.task:
@@ -264,13 +264,11 @@ def _context(cell: Cell, task: Task | None, shape: Shape | None, fixed: int | No
 
 
 def _missing_runtime(name: str, device: str) -> str | None:
+    """What is for the device alone goes first: its extra brings the rest as well."""
     entry = RUNTIMES[name]
-    wanted = [(name, one, entry.extra) for one in entry.distributions]
-    wanted += [(f"{name} on {device}", *entry.also[device])] if device in entry.also else []
-    for what, distribution, extra in wanted:
-        try:
-            importlib.metadata.version(distribution)
-        except importlib.metadata.PackageNotFoundError:
+    for distribution, extra in reversed(entry.needs(device).items()):
+        if installed(distribution) is None:
+            what = name if extra == entry.extra else f"{name} on {device}"
             return str(MissingError(f"{what} is not here; pip install 'claimbench[{extra}]'"))
     return None
 

@@ -31,12 +31,23 @@ class Device:
     maker: str
 
 
+ANYONE = "any"
 NEEDS = {
+    "coreml": Device("GPU", "Apple"),
     "cuda": Device("GPU", "NVIDIA"),
+    "directml": Device("GPU", ANYONE),
+    "metal": Device("GPU", "Apple"),
     "npu:openvino": Device("NPU", "Intel"),
     "npu:qnn": Device("NPU", "Qualcomm"),
+    "vulkan": Device("GPU", ANYONE),
 }
 """What a device of a runtime stands for; those that every machine has are not here."""
+
+
+def stands_for(name: str, device: Device) -> bool:
+    """Whether a runtime's device of that name can be this one of the machine's."""
+    needed = NEEDS.get(name)
+    return needed is not None and needed in (device, Device(device.kind, ANYONE))
 
 
 @dataclass(frozen=True)
@@ -95,11 +106,25 @@ def _answer(process: subprocess.Popen[str], seconds: float) -> dict[str, Usable]
     return {device: Usable(*one) for device, one in answers.items()}
 
 
+_PLAYED = ", emulated: answers only, no speed"
+
+
 def _llamacpp() -> Iterator[tuple[str, bool, str]]:
     import llama_cpp
 
+    from harness.run.runtimes import ArtifactRefused
+    from harness.run.runtimes.llamacpp_devices import BACKENDS, gpus
+
     built = "" if llama_cpp.llama_supports_gpu_offload() else ", built for the processor alone"
     yield "cpu", True, f"llama-cpp-python {llama_cpp.__version__}{built}"
+    for device in BACKENDS:
+        try:
+            found = gpus(device)
+        except ArtifactRefused as error:
+            yield device, False, str(error)
+        else:
+            played = _PLAYED if any(gpu.emulated for gpu in found) else ""
+            yield device, True, ", ".join(gpu.words for gpu in found) + played
 
 
 def _onnx() -> Iterator[tuple[str, bool, str]]:
@@ -112,8 +137,7 @@ def _onnx() -> Iterator[tuple[str, bool, str]]:
         except ArtifactRefused as error:
             yield device, False, str(error)
         else:
-            played = ", emulated: answers only, no speed" if executor.emulated else ""
-            yield device, True, f"{provider.name}{played}"
+            yield device, True, f"{provider.name}{_PLAYED if executor.emulated else ''}"
 
 
 def _transformers() -> Iterator[tuple[str, bool, str]]:

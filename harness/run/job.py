@@ -191,7 +191,7 @@ def now() -> str:
 def _runtime(name: str | None, device: str) -> RuntimeRecord | None:
     if name is None:
         return None
-    version = importlib.metadata.version(RUNTIMES[name].distributions[0])
+    version = importlib.metadata.version(RUNTIMES[name].own)
     return RuntimeRecord(name=name, version=version, device=device)
 
 

@@ -20,9 +20,11 @@ def told(
     capsys: pytest.CaptureFixture[str],
     present: list[Device],
     npu: Usable,
+    vulkan: Usable | None = None,
 ) -> tuple[int, dict[str, Any]]:
-    """Exit status and rows by name, where the system has these devices and onnx says this."""
+    """Exit status and rows by name, where the system has these devices and runtimes say this."""
     answers = {"onnx": {"cpu": Usable(True, "CPU"), "npu:qnn": npu}}
+    answers |= {"llama.cpp": {"vulkan": vulkan}} if vulkan else {}
     monkeypatch.setattr(devices, "hardware", lambda: present)
     monkeypatch.setattr(devices, "ask", lambda names: {one: answers.get(one, {}) for one in names})
     monkeypatch.setattr(doctor, "_absent", lambda distributions: False)
@@ -61,6 +63,18 @@ def test_what_runs_is_here(
     assert (status, rows["onnx on npu:qnn"]["here"]) == (0, True)
     if present:
         assert rows["device: Qualcomm NPU"]["detail"] == "used by onnx as npu:qnn"
+
+
+@pytest.mark.parametrize("maker", ["AMD", "PCI vendor 0x1234"])
+def test_any_gpu_will_do_for_vulkan(
+    maker: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    _, rows = told(monkeypatch, capsys, [Device("GPU", maker)], NO_DEVICE, Usable(False, "build"))
+    assert (rows["llama.cpp on vulkan"]["here"], rows["llama.cpp on cuda"]["here"]) == (False, None)
+    _, rows = told(monkeypatch, capsys, [Device("GPU", maker)], NO_DEVICE, Usable(True, "a GPU"))
+    assert rows[f"device: {maker} GPU"]["detail"] == "used by llama.cpp as vulkan"
+    _, rows = told(monkeypatch, capsys, [], NO_DEVICE, Usable(False, "build one"))
+    assert rows["llama.cpp on vulkan"]["detail"] == "no GPU seen; build one"
 
 
 def test_a_runtime_that_does_not_answer_says_so(

@@ -158,6 +158,15 @@ def test_an_emulated_device_says_nothing_of_speed_or_memory(tmp_path: Path, metr
     )
 
 
+def test_a_process_tells_nothing_of_a_gpus_memory(tmp_path: Path) -> None:
+    for device, outcome in (("cuda", "inconclusive"), ("cpu", "supported")):
+        asked = claim("anonymous_peak", "<=", 1 << 40, contexts=[2048], device=device)
+        run_all(tmp_path, asked, [records.memory(2048)] * 5)
+        verdict = one(tmp_path, asked)
+        assert verdict.outcome == outcome
+        assert ("neither watched nor limited" in verdict.reason) == (device == "cuda")
+
+
 def test_an_emulated_device_answers_as_the_real_one(tmp_path: Path) -> None:
     first = played(records.item(True))
     write(tmp_path, cell(SMALL), [first, *records.items(19, 0)])

@@ -137,7 +137,7 @@ def test_unknown_memory_stops_nothing(planner: Planner, room: SimpleNamespace) -
     [
         ({"model": "smollm3"}, "unknown model 'smollm3': did you mean smollm3-3b"),
         ({"runtime": "llama-cpp"}, r"unknown runtime 'llama-cpp': did you mean llama\.cpp"),
-        ({"device": "cuda"}, "unknown device 'cuda': did you mean cpu"),
+        ({"device": "vulcan"}, "unknown device 'vulcan': did you mean vulkan"),
         ({"quantisation": "Q4_2"}, "unknown quantisation of smollm2-.* 'Q4_2': did you mean Q4_1"),
         ({"workload": None, "task": "bfcl"}, "unknown task 'bfcl': did you mean bfcl_"),
     ],
@@ -159,6 +159,16 @@ def test_a_context_beyond_the_models_window_is_a_problem(planner: Planner) -> No
     problem = planner.planned(asked, 3).problem
     assert problem == "8193 tokens asked for; the window of smollm2-135m-instruct is 8192"
     assert planner.planned(cell(workload="memory", context=8192), 3).problem is None
+
+
+@pytest.mark.parametrize(
+    "changes", [{"workload": "memory", "context": 2048}, {"memory_limit": 1 << 30}]
+)
+def test_a_gpus_memory_is_not_seen(planner: Planner, changes: dict[str, Any]) -> None:
+    problem = planner.planned(cell(**changes, device="vulkan"), 3).problem
+    assert problem == "what lies in the memory of vulkan is neither watched nor limited here"
+    assert planner.planned(cell(**changes), 3).problem is None
+    assert planner.planned(cell(device="vulkan"), 3).problem is None
 
 
 def test_a_runtime_that_does_not_read_the_artifact_is_a_problem(

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 from onnx_reference import exported
+from test_onnx_devices import session
 from tiny_onnx import SETTINGS
 
 from harness.ask import models
@@ -147,8 +148,7 @@ def test_two_graphs_that_are_no_pair(on_cpu: Onnx) -> None:
 
 def test_what_runs_on_two_devices_is_said_to(on_cpu: Onnx) -> None:
     """By what the sessions say of their nodes; the gate then finds it is not what was asked."""
-    parts = [SimpleNamespace(ep_name=PROVIDERS[one].name) for one in ("npu:qnn", "cpu")]
-    mixed: Any = SimpleNamespace(get_provider_graph_assignment_info=lambda: parts)
+    mixed: Any = session({"npu:qnn": ["MatMul"], "cpu": ["Shape"]})
     assert device_of([mixed]) == "cpu+npu:qnn"
     assert device_of(on_cpu._opened) == "cpu"
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.metadata
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
@@ -32,17 +33,41 @@ class Entry:
     options: Callable[[int, str], dict[str, Option]]
     also: Mapping[str, tuple[str, str]] = field(default_factory=dict)
     """By device: a further distribution that it needs, and the extra that brings it."""
+    builds: tuple[str, ...] = ()
+    """Distributions of the runtime's own modules, one of which may be here for the first."""
+    there: Mapping[str, dict[str, Option]] = field(default_factory=dict)
+    """By device: what is asked for otherwise there."""
+
+    @property
+    def own(self) -> str:
+        """The distribution that the runtime itself is from; the first where none is here."""
+        return next((one for one in self.builds if installed(one)), self.distributions[0])
+
+    def needs(self, device: str) -> dict[str, str]:
+        """What it takes on a device, its own distribution first, and the extra that brings each."""
+        needed = dict.fromkeys((self.own, *self.distributions[1:]), self.extra)
+        return needed | dict([self.also[device]] if device in self.also else [])
+
+
+def installed(name: str) -> str | None:
+    """The version of a distribution; None where it is not here."""
+    try:
+        return importlib.metadata.version(name)
+    except importlib.metadata.PackageNotFoundError:
+        return None
 
 
 _HALF = {"bf16": "bfloat16", "fp16": "float16", "f16": "float16"}
 """The dtype that PyTorch holds such weights in. All others become float32, quantised ones too."""
+
+_OFFLOADED = ("cuda", "metal", "vulkan")
 
 RUNTIMES: dict[str, Entry] = {
     "llama.cpp": Entry(
         "harness.run.runtimes.llamacpp:LlamaCpp",
         ("llama-cpp-python",),
         "llamacpp",
-        ("cpu",),
+        ("cpu", *_OFFLOADED),
         ("gguf",),
         lambda context, _: {
             "batch": min(2048, context),  # llama.cpp clips both by itself
@@ -52,12 +77,13 @@ RUNTIMES: dict[str, Entry] = {
             "mmap": True,
             "gpu_layers": 0,
         },
+        there={device: {"gpu_layers": "all"} for device in _OFFLOADED},
     ),
     "onnx": Entry(
         "harness.run.runtimes.onnx:Onnx",
         ("onnxruntime", "tokenizers"),
         "onnx",
-        ("cpu", "npu:qnn", "npu:openvino"),
+        ("cpu", "cuda", "directml", "coreml", "npu:qnn", "npu:openvino"),
         ("onnx",),
         lambda *_: {
             "graph_optimisation": "all",
@@ -66,9 +92,12 @@ RUNTIMES: dict[str, Entry] = {
             "spinning": True,
         },
         {
+            "cuda": ("onnxruntime-gpu", "onnx-gpu"),
+            "directml": ("onnxruntime-directml", "onnx-directml"),
             "npu:qnn": ("onnxruntime-qnn", "qnn"),
             "npu:openvino": ("onnxruntime-ep-openvino", "openvino"),
         },
+        builds=("onnxruntime-gpu", "onnxruntime-directml"),
     ),
     "transformers": Entry(
         "harness.run.runtimes.transformers:Transformers",
@@ -91,7 +120,9 @@ def settings_for(
     runtime: str, device: str, threads: int, context: int, quantisation: str = ""
 ) -> Settings:
     """What a cell asks of a registered runtime."""
-    return Settings(device, threads, context, RUNTIMES[runtime].options(context, quantisation))
+    entry = RUNTIMES[runtime]
+    options = entry.options(context, quantisation) | entry.there.get(device, {})
+    return Settings(device, threads, context, options)
 
 
 @dataclass(frozen=True)

@@ -34,6 +34,7 @@ from harness.run.runtimes import (
     stopped,
     times,
 )
+from harness.run.runtimes.llamacpp_devices import ALL, Placement, gpus, placement, pointers
 from harness.run.runtimes.llamacpp_likelihoods import SEQUENCES, Scorer, can_go_back
 from harness.run.runtimes.logits import Pick, likeliest, picker
 from harness.run.runtimes.option_tree import reusable
@@ -76,7 +77,10 @@ class LlamaCpp:
 
             file, projector = split_folder(file, self._callback)
         params = api.llama_model_default_params()
-        params.n_gpu_layers = asked["gpu_layers"]
+        self._gpus = gpus(settings.device)
+        named = pointers(self._gpus)
+        params.devices = ctypes.cast(named, ctypes.c_void_p)
+        params.n_gpu_layers = -1 if asked["gpu_layers"] == ALL else asked["gpu_layers"]
         params.load_mode = api.LLAMA_LOAD_MODE_MMAP if asked["mmap"] else api.LLAMA_LOAD_MODE_NONE
         model = api.llama_model_load_from_file(str(file).encode(), params)
         if not model:
@@ -90,7 +94,8 @@ class LlamaCpp:
     def _load_vision(self, projector: Path) -> Vision:
         from harness.run.runtimes.llamacpp_vision import Vision
 
-        return Vision(projector, self._model, self._settings, self._log)
+        gpu = self._gpus[0].pointer if self._gpus else None
+        return Vision(projector, self._model, self._settings, gpu, self._log)
 
     def create_context(self, sequences: int = 1) -> None:
         length, window = self._settings.context, api.llama_model_n_ctx_train(self._model)
@@ -109,6 +114,7 @@ class LlamaCpp:
         if not context:
             raise ArtifactRefused(last_words(self._log))
         self._context = context
+        self._placement().check(self._settings.device)
         self._memory = api.llama_get_memory(context)
         self._next_token = (api.llama_token * 1)()
         # One for all tokens: making one takes microseconds.
@@ -252,7 +258,6 @@ class LlamaCpp:
     def applied(self) -> dict[str, Any]:
         """Threads, context and batches from the API; what it can't be asked from its own log."""
         log, context = "".join(self._log), self._context
-        offloaded = re.search(r"offloaded (\d+)/\d+ layers to GPU", log)
         # Two where some layers look back over a window only.
         kv = re.findall(r"llama_kv_cache: size =\s*([\d.]+) MiB.*K \((\w+)\).*V \((\w+)\)", log)
         kinds = {kind for _, *both in kv for kind in both}
@@ -260,11 +265,9 @@ class LlamaCpp:
         mode = re.search(r"\(load_mode = (\w+)\)", log)
         buffers = re.findall(r"load_tensors:\s+(\S+) model buffer size =\s*([\d.]+) MiB", log)
         threads = {api.llama_n_threads(context), api.llama_n_threads_batch(context)}
-        # A build without a GPU back end says nothing of offloading: there is none.
-        gpu_layers = int(offloaded[1]) if offloaded else 0
-        vision = self._vision
+        vision, placed = self._vision, self._placement()
         settings = Settings(
-            device="gpu" if gpu_layers or (vision and vision.device() != "cpu") else "cpu",
+            device=placed.device,
             threads=threads.pop() if len(threads) == 1 else -1,
             context=api.llama_n_ctx(context),
             options={
@@ -274,7 +277,7 @@ class LlamaCpp:
                 and (vision is None or vision.flash_attention()),
                 "kv_type": kinds.pop() if len(kinds) == 1 else "unknown",
                 "mmap": bool(mode and mode[1] == "mmap"),
-                "gpu_layers": gpu_layers,
+                "gpu_layers": placed.gpu_layers,
             },
         )
         return {
@@ -282,8 +285,14 @@ class LlamaCpp:
             "weight_buffers": {name: int(float(size) * _MIB) for name, size in buffers}
             | ({"mmproj": vision.weight_bytes()} if vision else {}),
             "kv_bytes": int(sum(float(size) for size, *_ in kv) * _MIB) if kv else None,
-            "runtime_build": _text(api.llama_print_system_info()).strip(),
+            "runtime_build": _text(api.llama_print_system_info()).strip()
+            + "".join(f" {gpu.name} = {gpu.words} |" for gpu in self._gpus),
+            "emulated": any(gpu.emulated for gpu in self._gpus),
         }
+
+    def _placement(self) -> Placement:
+        vision = self._vision.device() if self._vision else None
+        return placement("".join(self._log), vision)
 
     def vocabulary(self) -> int:
         return int(api.llama_vocab_n_tokens(self._vocab))

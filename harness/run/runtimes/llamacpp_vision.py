@@ -25,6 +25,7 @@ from llama_cpp import mtmd_cpp as mtmd
 from harness.run.protocol import Settings
 from harness.run.runtimes import ArtifactRefused, Seen
 from harness.run.runtimes.llamacpp import flash_attention, last_words, text_batches
+from harness.run.runtimes.llamacpp_devices import device_of
 
 if TYPE_CHECKING:
     from harness.run.images import Pixels
@@ -97,12 +98,17 @@ class _Chunks:
 
 
 class Vision:
-    """What an mmproj file adds to a model. `log` is where llama.cpp and mtmd both write."""
+    """What an mmproj file adds to a model, on `gpu` where there is one, else on the processor.
 
-    def __init__(self, file: Path, model: int, settings: Settings, log: list[str]) -> None:
+    `log` is where llama.cpp and mtmd both write.
+    """
+
+    def __init__(
+        self, file: Path, model: int, settings: Settings, gpu: int | None, log: list[str]
+    ) -> None:
         asked, self._log, before = settings.options, log, len(log)
         params = mtmd.mtmd_context_params_default()  # warm-up: no first image pays for buffers
-        params.use_gpu, params.n_threads = bool(asked["gpu_layers"]), settings.threads
+        params.use_gpu, params.device, params.n_threads = gpu is not None, gpu, settings.threads
         params.print_timings = False
         params.flash_attn_type = flash_attention(asked["flash_attention"])
         context = mtmd.mtmd_init_from_file(str(file).encode(), model, params)
@@ -163,8 +169,9 @@ class Vision:
         return [api.llama_batch(n_tokens=len(part) // self._width, embd=part) for part in parts]
 
     def device(self) -> str:
-        """cpu, or whatever else mtmd says that the vision part runs on."""
-        return self._said(r"CLIP using (\S+) backend").lower()
+        """What mtmd says that the vision part runs on, operators that are missing there apart."""
+        used = device_of(self._said(r"CLIP using (\S+) backend"))
+        return f"cpu+{used}" if "unsupported operators by the backend" in self._log_text() else used
 
     def flash_attention(self) -> bool:
         return self._said(r"flash attention is (\w+)") == "enabled"
@@ -172,8 +179,11 @@ class Vision:
     def weight_bytes(self) -> int:
         return int(float(self._said(r"load_hparams: model size:\s+([\d.]+) MiB")) * (1 << 20))
 
+    def _log_text(self) -> str:
+        return "".join(self._log)
+
     def _said(self, pattern: str) -> str:
-        found = re.search(pattern, "".join(self._log))
+        found = re.search(pattern, self._log_text())
         if not found:
             raise RuntimeError(f"mtmd did not say {pattern}")
         return found[1]

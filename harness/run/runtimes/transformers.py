@@ -279,6 +279,7 @@ class Transformers:
                 weights[part.device.type, _name(part.dtype)] += part.nbytes
         (device, dtype), _ = computed.most_common(1)[0]
         kept = [room for room in self._rooms if room]
+        on_gpu, capability = device == "cuda", torch.backends.cpu.get_cpu_capability()
         settings = Settings(
             device=device,
             threads=torch.get_num_threads(),
@@ -291,7 +292,7 @@ class Transformers:
             "weight_buffers": {" ".join(name): size for name, size in weights.items()},
             "kv_bytes": self._kv_bytes(),
             "runtime_build": f"transformers {transformers.__version__}, torch {torch.__version__}, "
-            f"{torch.backends.cpu.get_cpu_capability()}",
+            f"{torch.cuda.get_device_name() if on_gpu else capability}",
         }
 
     def _kv_bytes(self) -> int:

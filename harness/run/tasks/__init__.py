@@ -16,6 +16,7 @@ from typing import Any, Protocol, cast
 
 from harness.ask.tasks import Task
 from harness.errors import MissingError, UnknownName
+from harness.run.runtimes import installed
 
 KINDS = {
     "code": "harness.run.tasks.code",
@@ -187,14 +188,6 @@ def needs(task: Task) -> dict[str, str]:
 def libraries(task: Task) -> dict[str, str | None]:
     """The version of each package that the task needs; null for one that is not here."""
     return {name: installed(name) for name in needs(task)}
-
-
-def installed(name: str) -> str | None:
-    """The version of a package; None where it is not here."""
-    try:
-        return importlib.metadata.version(name)
-    except importlib.metadata.PackageNotFoundError:
-        return None
 
 
 def ask_once(task: Task, item: Item, respondent: Respondent) -> str:
