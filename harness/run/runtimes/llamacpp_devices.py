@@ -6,7 +6,7 @@ Where things went is read from llama.cpp's own log: layers, the KV cache, and th
 a graph into, which are more than the devices where an operator is missing on one of them.
 
 The embeddings of tokens are looked up by the processor on any device: llama.cpp never moves them.
-We ran `vulkan` on a software driver alone, and `cuda` and `metal` never.
+None of them was run by us.
 """
 
 from __future__ import annotations
