@@ -19,6 +19,7 @@ from harness.metrics import LOOKED_UP
 from harness.plan import estimate
 from harness.plan.cells import Cell, cells_of, digest
 from harness.prepare.data import need as data_need
+from harness.run.devices import absent
 from harness.run.machine import physical_cores
 from harness.run.protocol import Settings, Shape
 from harness.run.runtimes import HEADER_READER, RUNTIMES, installed, settings_for
@@ -195,7 +196,7 @@ class Planner:
         there = estimate.memory_available()
         if cell.memory_limit is None and there is not None and memory > there:
             return str(NotEnough("memory", memory, there, "close programs or use a smaller model"))
-        return None
+        return absent(runtime, str(cell.device))
 
 
 def probe_key(cell: Cell, model: Model, artifact: Artifact) -> str:

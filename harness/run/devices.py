@@ -14,6 +14,7 @@ import subprocess
 import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 _COMMAND = (sys.executable, "-m", "harness.run.devices")
@@ -91,6 +92,21 @@ def ask(runtimes: Sequence[str], seconds: float = _SECONDS) -> dict[str, dict[st
         for process in under_way.values():
             process.kill()
             process.communicate()
+
+
+@cache
+def absent(runtime: str, device: str) -> str | None:
+    """Why a runtime can't use a device that not every machine has, in its words; None where it can.
+
+    A runtime that gives no answer is not held to be without it.
+    """
+    usable = _asked(runtime).get(device) if device in NEEDS else None
+    return usable.words if usable and usable.yes is False else None
+
+
+@cache
+def _asked(runtime: str) -> dict[str, Usable]:
+    return ask([runtime]).get(runtime, {})
 
 
 def _answer(process: subprocess.Popen[str], seconds: float) -> dict[str, Usable]:

@@ -15,6 +15,7 @@ from harness.ask import models, tasks
 from harness.ask.claims import Claim
 from harness.ask.models import Artifact
 from harness.errors import NotEnough, UnknownName, UserError
+from harness.plan import planner as planning
 from harness.plan.cells import Cell
 from harness.plan.estimate import Probe
 from harness.plan.planner import Planned, Planner, key, probe_key
@@ -161,10 +162,21 @@ def test_a_context_beyond_the_models_window_is_a_problem(planner: Planner) -> No
     assert planner.planned(cell(workload="memory", context=8192), 3).problem is None
 
 
+def test_a_device_that_the_runtime_cannot_use_is_a_problem(
+    planner: Planner, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Before anything is run: a sample would say no more, and be found again once it can."""
+    monkeypatch.setattr(planning, "absent", lambda *asked: f"none: {', '.join(asked)}")
+    assert planner.planned(cell(device="vulkan"), 3).problem == "none: llama.cpp, vulkan"
+
+
 @pytest.mark.parametrize(
     "changes", [{"workload": "memory", "context": 2048}, {"memory_limit": 1 << 30}]
 )
-def test_a_gpus_memory_is_not_seen(planner: Planner, changes: dict[str, Any]) -> None:
+def test_a_gpus_memory_is_not_seen(
+    planner: Planner, changes: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(planning, "absent", lambda *_: None)
     problem = planner.planned(cell(**changes, device="vulkan"), 3).problem
     assert problem == "what lies in the memory of vulkan is neither watched nor limited here"
     assert planner.planned(cell(**changes), 3).problem is None

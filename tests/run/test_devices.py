@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -64,6 +65,25 @@ def answering(monkeypatch: pytest.MonkeyPatch, code: str) -> None:
 def test_what_a_library_prints_is_no_answer(monkeypatch: pytest.MonkeyPatch) -> None:
     answering(monkeypatch, """print("LIBNATIVE: hello"); print('{"cpu": [true, "fine"]}')""")
     assert devices.ask(["onnx"]) == {"onnx": {"cpu": Usable(True, "fine")}}
+
+
+@pytest.fixture
+def anew() -> Iterator[None]:
+    """Nothing is remembered of what runtimes said."""
+    yield
+    devices.absent.cache_clear()
+    devices._asked.cache_clear()
+
+
+@pytest.mark.usefixtures("anew")
+def test_a_device_is_absent_where_its_runtime_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    answering(monkeypatch, """print('{"cuda": [false, "no driver"], "coreml": [true, "here"]}')""")
+    assert devices.absent("onnx", "cuda") == "no driver"
+    assert devices.absent("onnx", "coreml") is None
+    assert devices.absent("onnx", "directml") is None  # of which it said nothing
+    answering(monkeypatch, "raise SystemExit('asked again')")
+    assert devices.absent("onnx", "cpu") is None
+    assert devices.absent("transformers", "cuda") is None
 
 
 def test_a_driver_that_hangs_is_left(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -175,6 +175,7 @@ def test_a_plan_gives_an_npu_fixed_shapes_and_no_more_context_than_they_have(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr("importlib.metadata.version", lambda name: "1")
+    monkeypatch.setattr("harness.plan.planner.absent", lambda *_: None)
     fitting = planned("w8a16", "npu:qnn")
     assert (fitting.settings.context, fitting.problem) == (CONTEXT, None)
     longer = planned("w8a16", "npu:qnn", prompt_tokens=512)
