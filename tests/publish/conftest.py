@@ -9,6 +9,7 @@ import publish_examples as examples
 import pytest
 from playwright.sync_api import Browser, sync_playwright
 
+from harness.judge.verdicts import Verdict
 from harness.publish.site import publish
 
 CHROMIUM = Path("/usr/bin/chromium")
@@ -20,6 +21,12 @@ ARGUMENTS = [
     "--disable-component-update",
     "--disable-sync",
 ]
+
+
+@pytest.fixture(scope="session")
+def verdicts(tmp_path_factory: pytest.TempPathFactory) -> list[Verdict]:
+    """The realistic set alone."""
+    return examples.realistic(tmp_path_factory.mktemp("results"))
 
 
 @pytest.fixture(scope="session")

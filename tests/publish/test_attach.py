@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import html
 import re
 import time
 from collections.abc import Callable
@@ -13,16 +12,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from harness.ask import claims as real_claims
-from harness.ask import pages as real_pages
-from harness.ask.claims import Claim
-from harness.ask.pages import Page
-from harness.errors import BadFile, UnknownName, UserError
+from harness.errors import BadFile, UnknownName
 from harness.judge.verdicts import Verdict
 from harness.publish.attach import html_page, pages
-from harness.publish.attach.flat import Flat, flat
-from harness.publish.attach.fragments import base_of
-from harness.publish.attach.recognise import recognise
 from harness.publish.attach.splice import Report
 from harness.publish.attach.tokens import tokens
 
@@ -30,12 +22,6 @@ TOOL = "We tried Quill 3B and Ember 1.7B. "
 FITS = "It fits in 4GB of memory with room for a 32K context"
 BADGE = '<a class="claimbench-badge" href="#claimbench-{}">'
 BLOCK = '<article class="claimbench-block" id="claimbench-{}"'
-
-
-@pytest.fixture(scope="module")
-def verdicts(tmp_path_factory: pytest.TempPathFactory) -> list[Verdict]:
-    return examples.realistic(tmp_path_factory.mktemp("results"))
-
 
 Attach = Callable[[str], tuple[str, Report]]
 
@@ -202,69 +188,6 @@ def test_one_other_word_is_told_and_carries_no_evidence(
     assert attach(page.format(here.replace("room", "place").replace("memory", "RAM")))[1].left == []
 
 
-def claim(name: str, page: str, tool: str, quote: str) -> Claim:
-    return examples.claim(name, quote, "identity", tool, untestable="x").model_copy(
-        update={"page": page}
-    )
-
-
-SHARED = [
-    claim("a-1", "a", "Quill 3B", "a sentence of Quill that nobody else has"),
-    claim("a-short", "a", "Quill 3B", "open weights"),
-    claim("a-panel", "a", "Quill 3B", "75%\nPanel ship"),
-    claim("a-other", "a", "Ember 1.7B", "100%\nPanel ship"),
-    claim("b-panel", "b", "Ember 1.7B", "75%\nPanel ship"),
-    claim("a-both", "a", "Ember 1.7B", "open weights"),
-    claim("b-1", "b", "Ember 1.7B", "a sentence of Ember that nobody else has"),
-]
-
-
-@pytest.mark.parametrize(
-    ("text", "hits", "unclear"),
-    [
-        ("Quill 3B 75% Panel ship", [], [["a-panel"]]),
-        (
-            "Quill 3B a sentence of Quill that nobody else has 75%\nPanel ship",
-            "a-1",
-            [["a-panel"]],
-        ),
-        ("Ember 1.7B a sentence of Quill that nobody else has", [], []),
-        (
-            "Quill 3B, Ember 1.7B a sentence of Quill that nobody else has. 75% Panel ship",
-            "a-1 a-panel",
-            [],
-        ),
-        (
-            "Quill 3B, Ember 1.7B a sentence of Quill that nobody else has. open weights",
-            "a-1",
-            [["a-short", "a-both"]],
-        ),
-        (
-            "Quill 3B, Ember 1.7B, a sentence of Quill that nobody else has, a sentence of Ember "
-            "that nobody else has, 100% Panel ship",
-            "a-1 b-1",
-            [["a-other"]],
-        ),
-    ],
-)
-def test_short_and_shared_quotes_need_a_page_that_is_followed(
-    text: str, hits: list[str] | str, unclear: list[list[str]]
-) -> None:
-    found = recognise(text, SHARED)
-    assert [hit.claim for hit in found.hits] == (hits.split() if isinstance(hits, str) else hits)
-    assert found.unclear == unclear
-
-
-def test_what_looks_the_same_is_the_same() -> None:
-    assert flat("‘a’ “b” c–d—e\u2011f…\u00a0\t g\u00adh") == "'a' \"b\" c-d-e-f... gh"
-    made, source = Flat(), "x &amp; y&hellip; <z>"
-    made.add(source, 0, len(source), entities=True)
-    assert made.text == "x & y... <z>"
-    for word, end in (("&", "&amp;"), ("y..", "&hellip;"), ("y...", "&hellip;"), ("<z", "<z")):
-        at = made.text.index(word) + len(word)
-        assert made.source_end(at) == source.index(end) + len(end), "never inside an entity"
-
-
 def test_tokens_cover_a_broken_page_without_a_gap() -> None:
     source = (
         "<!doctype html><a b='>' c=\"'\" d=e/><p don't><!----><!--><!--->x--><!-- -- --!>"
@@ -332,38 +255,6 @@ def test_hostile_words_of_a_verdict_stay_words(verdicts: list[Verdict]) -> None:
     assert "<script" not in text and text.isascii()
 
 
-def test_fragments_are_static_and_prefixed(verdicts: list[Verdict]) -> None:
-    fragments = examples.fragments(verdicts, "https://example.org/")
-    for one in verdicts:
-        found = list(tokens(fragments.block(one.claim.id)))
-        assert not {"script", "iframe", "form", "img", "link"} & {token.name for token in found}
-        for token in found:
-            attributes = token.attributes
-            assert not any(key == "style" or key.startswith("on") for key in attributes)
-            for name in (*attributes.get("class", "").split(), attributes.get("id", "")):
-                assert not name or name.startswith("claimbench-")
-            if "href" in attributes:
-                assert attributes["href"].startswith("https://example.org/")
-    block = fragments.block("quill-speed")
-    assert '"https://example.org/verdicts/quill-speed.json"' in block
-    assert "24.1 tokens/s" in block and "23.6 to 24.7 tokens/s (95% interval, n = 8 of 8)" in block
-    assert "synthetic weights: valid for memory and speed" in fragments.block("ember-speed")
-    classes = set(
-        re.findall(
-            r"\.([a-z][\w-]*)", re.sub(r"\{[^{}]*\}|/\*.*?\*/", "", fragments.style, flags=re.S)
-        )
-    )
-    assert classes and all(name.startswith("claimbench-") for name in classes)
-
-
-@pytest.mark.parametrize("base", ["javascript:alert(1)//", "data:text/html,", "file:x"])
-def test_a_base_is_a_web_address_or_a_path(base: str) -> None:
-    with pytest.raises(UserError, match="http address"):
-        base_of(base)
-    assert base_of("https://e.org/a") == "https://e.org/a/"
-    assert (base_of(""), base_of("../a:b")) == ("", "../a:b/")
-
-
 @pytest.mark.parametrize(
     ("name", "raw", "words"),
     [
@@ -425,23 +316,3 @@ def test_whatever_the_page_it_comes_back_or_is_refused(attach: Attach, pieces: l
     assert html_page.detach(text, "x") == source
     assert attach(text)[0] == text
     assert (text == source) == (not report.places)
-
-
-@pytest.mark.parametrize("page", [one for one in real_pages.load().values() if not one.own])
-def test_on_a_real_page_every_claim_of_it_is_recognised(page: Page) -> None:
-    """But for the two panel scores where they read the same: nothing says whose is whose.
-
-    Page 003 repeats a text of 002, where the claims on it are.
-    """
-    claims = list(real_claims.load().values())
-    text = "".join(f"<p>{html.escape(line)}</p>\n" for line in page.text().splitlines())
-    source = html_page._Reader(text, "x").read()
-    found = recognise(source.flat.text, claims)
-    ours = {one.id for one in claims if one.page == page.id}
-    panels = {one.id for one in claims if one.page == page.id and one.kind == "panel score"}
-    hits = {one.claim for one in found.hits}
-    assert ours - hits <= panels
-    told = {one for group in found.unclear for one in group}
-    assert ours - hits <= told
-    assert {one[:3] for one in (hits | told) - ours} == ({"002"} if page.id == "003" else set())
-    assert found.changed == []

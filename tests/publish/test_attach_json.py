@@ -20,11 +20,6 @@ Attach = Callable[[str], tuple[str, Report]]
 
 
 @pytest.fixture(scope="module")
-def verdicts(tmp_path_factory: pytest.TempPathFactory) -> list[Verdict]:
-    return examples.realistic(tmp_path_factory.mktemp("results"))
-
-
-@pytest.fixture(scope="module")
 def attach_json(verdicts: list[Verdict]) -> Attach:
     fragments, claims = examples.fragments(verdicts), [one.claim for one in verdicts]
     return lambda source: json_page.attach(source, "page.json", claims, fragments)
