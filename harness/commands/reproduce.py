@@ -134,9 +134,10 @@ def _here(
 def _planned(planner: Planner, results: Path, verdict: Verdict, there: Finding) -> list[Planned]:
     """The cells of the evidence, in its shape and settings, with as many threads as suit here."""
     found = []
+    n = verdict.rule.n if verdict.rule else 0  # a finding counts fewer where the rule has facets
     folders = dict.fromkeys((results / one.path).parent for one in there.evidence)
     for run in (store.read_run(folder) for folder in folders):
-        one = planner.planned(run.cell, there.planned, (verdict.claim.id,))
+        one = planner.planned(run.cell, n, (verdict.claim.id,))
         settings = one.settings
         if settings and run.settings:
             settings = replace(run.settings, threads=settings.threads)

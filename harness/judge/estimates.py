@@ -100,6 +100,15 @@ def items_of(rule: Rule, samples: Sequence[Sample]) -> list[ItemData]:
     return [item for item in items if wanted <= item.facets.items()]
 
 
+def planned(rule: Rule, samples: Sequence[Sample]) -> int:
+    """The rule's n, or how many of it the rule's facets leave.
+
+    An item that failed or was never asked does not say its facets: it may be one that counts.
+    """
+    answered = sum(1 for sample in samples if isinstance(sample.data, ItemData))
+    return rule.n - (answered - len(items_of(rule, samples)))
+
+
 def of_share(rule: Rule, items: Sequence[ItemData], values: Sequence[float]) -> Reading:
     """The reading of a share, whoever says what each item is worth."""
     groups = groups_of(items)

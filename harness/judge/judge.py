@@ -48,6 +48,7 @@ class Case:
 
     chosen: Chosen
     reading: Reading
+    planned: int
     failed: int
     problem: str | None
     """Why the evidence does not count: a failed gate, too few samples, arms of two sessions."""
@@ -98,10 +99,11 @@ def _case(chosen: Chosen, samples: Sequence[list[Sample]]) -> Case:
         (one.run.cell, _planned(mine, rule)) for one, mine in zip(chosen.runs, samples, strict=True)
     ]
     reading = estimates.read(claim, rule, cells)
+    planned = estimates.planned(rule, cells[0][1])
     failed = sum(_failed(mine, rule) for mine in samples)
     doubt = problem(rule, chosen.runs) or played(rule, samples) or _unlike(rule, cells)
     flips = other_rules.flips(rule, cells, reading)
-    return Case(chosen, reading, failed, doubt, flips)
+    return Case(chosen, reading, planned, failed, doubt, flips)
 
 
 def _unlike(rule: Rule, cells: Cells) -> str | None:
@@ -204,7 +206,7 @@ def _finding(results: Path, case: Case) -> Finding:
         estimate=_rounded(reading.estimate),
         interval=_rounded_interval(reading.interval),
         n=reading.n,
-        planned=case.chosen.rule.n,
+        planned=case.planned,
         failed=case.failed,
         p_value=None if p is None else float(f"{p:.3g}"),
         weights=("synthetic" if synthetic else "real") if artifacts else None,

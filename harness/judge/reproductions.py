@@ -67,19 +67,17 @@ class Reproduction(Row):
     """Of the runs here. Its p is of this claim alone."""
 
 
-def obstacles(rule: Rule, there: Finding, here: Finding) -> list[str]:
+def obstacles(there: Finding, here: Finding) -> list[str]:
     """Why two findings of one rule do not compare; empty where they do.
 
-    Processors may differ, that is what a reproduction is for; threads are theirs. A rule on items
-    of some facets counts fewer than it asks.
+    Processors may differ, that is what a reproduction is for; threads are theirs.
     """
     found = []
     for where, finding in (("there", there), ("here", here)):
         failed = [gate.name for gate in finding.gates if gate.passed is False]
         if failed:
             found.append(f"the run {where} is invalid: {', '.join(failed)}")
-        whole = finding.machine is not None and not rule.conditions.facets
-        if whole and finding.n < finding.planned:
+        if finding.machine is not None and finding.n < finding.planned:
             found.append(f"{finding.n} of the {finding.planned} planned {where}")
     pairs = {
         "runtime": [
@@ -140,7 +138,7 @@ def answered(
     rule: Rule, there: Finding, here: Finding
 ) -> tuple[Answer, list[str], Difference | None]:
     """The answer, the reasons why the two do not compare, and the difference where they do."""
-    reasons = obstacles(rule, there, here)
+    reasons = obstacles(there, here)
     if reasons:
         return "not_comparable", reasons, None
     answer, difference = compare(rule, there, here)

@@ -51,6 +51,7 @@ class Finding(Row):
     interval: Interval | None
     n: int
     planned: int
+    """The rule's n; of items, those of it that have the rule's facets or may have them."""
     failed: int
     p_value: float | None
     """Against the threshold, adjusted by Holm over the page's claims on this machine."""

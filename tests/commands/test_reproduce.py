@@ -11,9 +11,10 @@ import pytest
 import yaml
 from checkouts import ROOT, Say, fresh, harness
 
-from harness.ask import claims, models
+from harness.ask import claims, models, tasks
 from harness.check import records
 from harness.check.verdicts import Checker
+from harness.commands import reproduce
 from harness.judge import judge, reproductions
 from harness.plan.planner import Planner
 from harness.publish import community
@@ -149,6 +150,17 @@ def test_facts_are_repeated_without_a_model(verified: Path, tmp_path: Path) -> N
     assert harness(folder, "publish", "--out", str(site)).returncode == 0
     assert "Repeated on 1 machine: 1 of 1 agree." in (site / "002.html").read_text()
     assert (site / "reproductions/002-33-1.json").exists()
+
+
+def test_all_items_are_asked_again_where_a_rule_counts_some_of_them() -> None:
+    results, known = ROOT / "results", models.load(ROOT / "models.yaml")
+    path = results / "verdicts/smoke/smoke-vqa-blur.json"
+    verdict = judge.read_file(path)
+    (there,) = verdict.findings
+    assert (there.n, there.planned) == (60, 60)
+    planner = Planner(known, tasks.load(ROOT / "tasks"), {})
+    (again,) = reproduce._planned(planner, results, verdict, there)
+    assert again.n == 1860
 
 
 def test_what_was_not_tested_has_nothing_to_repeat(

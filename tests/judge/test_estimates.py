@@ -21,6 +21,7 @@ from judge_records import (
 )
 
 from harness.ask.claims import Claim
+from harness.judge import estimates
 from harness.judge.estimates import read
 from harness.judge.reading import Reading
 from harness.metrics import METRICS
@@ -450,3 +451,14 @@ def test_a_rule_may_count_the_items_of_some_facets() -> None:
     assert (found.n, found.estimate, found.holds) == (10, 0.0, True)
     none = reading(claim("tool_call_accuracy", "<=", 0.5, task="t", facets={"calls": "3"}), hard)
     assert (none.n, none.estimate, none.holds) == (0, None, None)
+
+
+def test_of_the_planned_items_those_count_that_may_have_the_facets() -> None:
+    """The failed one may, and so may the two that were never asked."""
+    hard = [item(False).model_copy(update={"facets": {"calls": "8"}})] * 10
+    easy = [item(True).model_copy(update={"facets": {"calls": "1"}})] * 27
+    asked = claim("tool_call_accuracy", "<=", 0.5, n=40, task="tool_chains", facets={"calls": "8"})
+    whole = claim("tool_call_accuracy", "<=", 0.5, n=40, task="tool_chains")
+    data = samples([*hard, *easy, "timeout"])
+    found = [estimates.planned(one.rule, data) for one in (asked, whole) if one.rule]
+    assert found == [13, 40]
