@@ -2,31 +2,25 @@
 
 from __future__ import annotations
 
-import hashlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from datetime import datetime, timedelta
 from pathlib import Path
 
 from harness.check import problems
 from harness.check.problems import Problem
+from harness.check.surroundings import CONTROL, Surroundings
 from harness.errors import BadFile
-from harness.judge import verdicts
 from harness.run import gates, store
 from harness.run.records import Gate, ItemData, Run, Sample
 
 FILES = ("run.json", "samples.jsonl")
-_CONTROL = "A/A control"
 _KINDS = {None: "item", "prices": "facts", "calls": "facts"}
 """Of data, where it is not called like its workload."""
 _CLOCKS = timedelta(seconds=1)
 """Samples last by the monotonic clock and begin by the calendar's, which may be set meanwhile."""
 
 
-Cited = Mapping[str, Sequence[tuple[str, str]]]
-"""By path below the results: the claims whose verdicts rest on the file, and the digest in each."""
-
-
-def check(folder: Path, cited: Cited) -> list[Problem]:
+def check(folder: Path, around: Surroundings) -> list[Problem]:
     """What is wrong with the run in `folder`; empty where nothing is."""
     name = f"{folder.parent.name}/{folder.name}"
     try:
@@ -39,8 +33,8 @@ def check(folder: Path, cited: Cited) -> list[Problem]:
     found = [("counts", *one) for one in _counts(run, samples)]
     found += [("names", *one) for one in _names(run, folder)]
     found += [("dates", *one) for one in _dates(run, samples)]
-    found += [("gates", *one) for one in _gates(run, samples, folder)]
-    found += [("digest", *one) for one in _changed(folder, cited)]
+    found += [("gates", *one) for one in _gates(run, samples, folder, around)]
+    found += [("digest", *one) for one in _changed(folder, around)]
     return [Problem(name, *one) for one in found]
 
 
@@ -98,12 +92,14 @@ def _dates(run: Run, samples: Sequence[Sample]) -> Iterator[tuple[str, str]]:
         yield "started", f"no dates: {error}"
 
 
-def _gates(run: Run, samples: list[Sample], folder: Path) -> Iterator[tuple[str, str]]:
+def _gates(
+    run: Run, samples: list[Sample], folder: Path, around: Surroundings
+) -> Iterator[tuple[str, str]]:
     """By name and result: what a gate says of itself may be put into other words later.
 
     One that only an older version knew is left as it is: it can make a run invalid, never valid.
     """
-    again = {gate.name: gate for gate in _again(run, samples, folder)}
+    again = {gate.name: gate for gate in _again(run, samples, folder, around)}
     stored = {gate.name: gate for gate in run.gates}
     if len(stored) != len(run.gates):
         yield "gates", "one name stands twice"
@@ -115,46 +111,20 @@ def _gates(run: Run, samples: list[Sample], folder: Path) -> Iterator[tuple[str,
             yield f"gates.{name}", f"{mine.passed} stored, {derived.passed} derived"
 
 
-def _again(run: Run, samples: list[Sample], folder: Path) -> list[Gate]:
+def _again(run: Run, samples: list[Sample], folder: Path, around: Surroundings) -> list[Gate]:
     found = gates.gates(run.cell, run.settings, run.shape, samples)
-    if any(gate.name == _CONTROL for gate in run.gates):
-        found.append(_control(run, folder))
+    if any(gate.name == CONTROL for gate in run.gates):
+        found.append(around.control(folder.parent, run.session))
     return found
 
 
-def _control(run: Run, folder: Path) -> Gate:
-    """The session's A/A control, from its two arms."""
-    for path in sorted(folder.parent.glob("*_control_*/run.json")):
-        control = store.read_run(path.parent)
-        if (control.session, control.arm) != (run.session, "control"):
-            continue
-        for other in sorted(folder.parent.glob(f"*_{control.cell.name}_*/run.json")):
-            measured = store.read_run(other.parent)
-            same = (measured.session, measured.cell) == (control.session, control.cell)
-            if same and measured.arm == "measured":
-                arms = store.read_samples(other.parent), store.read_samples(path.parent)
-                return gates.control_gate(*arms)
-    return Gate(name=_CONTROL, passed=None, detail="its two arms are not here")
-
-
-def cited(results: Path) -> Cited:
-    """What all verdicts below `results` rest on."""
-    found: dict[str, list[tuple[str, str]]] = {}
-    for path in sorted(results.glob("verdicts/*/*.json")):
-        try:
-            findings = verdicts.parse(path.read_bytes()).findings
-        except ValueError:
-            continue  # a complaint about that verdict, not about a run
-        for evidence in (one for finding in findings for one in finding.evidence):
-            found.setdefault(evidence.path, []).append((path.stem, evidence.sha256))
-    return found
-
-
-def _changed(folder: Path, cited: Cited) -> Iterator[tuple[str, str]]:
+def _changed(folder: Path, around: Surroundings) -> Iterator[tuple[str, str]]:
     """Against the digests in the verdicts that rest on this run: run.json has none of its own."""
     for file in (folder / name for name in FILES):
-        rests = cited.get(file.relative_to(folder.parent.parent).as_posix(), ())
-        digest = hashlib.sha256(file.read_bytes()).hexdigest() if rests else None
-        for claim, expected in rests:
-            if digest != expected:
+        for claim, expected in around.cited.get(_below_results(file), ()):
+            if around.digest(file) != expected:
                 yield file.name, f"not what the verdict on {claim} rests on"
+
+
+def _below_results(file: Path) -> str:
+    return file.relative_to(file.parents[2]).as_posix()

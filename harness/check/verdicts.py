@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from functools import cached_property
 from hashlib import sha256
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -13,6 +12,7 @@ from harness.ask.models import Model
 from harness.ask.tasks import Task
 from harness.check import problems, runs
 from harness.check.problems import Problem
+from harness.check.surroundings import Surroundings
 from harness.errors import BadFile, HarnessError
 from harness.judge import judge, reproductions
 from harness.judge.reproductions import Reproduction
@@ -39,16 +39,13 @@ class Checker:
         self._pages = frozenset(pages)
         self._derived: dict[str, dict[str, Verdict] | HarnessError] = {}
         self._runs: dict[Path, list[Problem]] = {}
-
-    @cached_property
-    def _cited(self) -> runs.Cited:
-        return runs.cited(self._results)
+        self._around = Surroundings(results)
 
     def run(self, folder: Path) -> list[Problem]:
         """What is wrong with a run. Looked at once, however many verdicts rest on it."""
         folder = folder.resolve()
         if folder not in self._runs:
-            self._runs[folder] = runs.check(folder, self._cited)
+            self._runs[folder] = runs.check(folder, self._around)
         return self._runs[folder]
 
     def verdict(self, path: Path) -> list[Problem]:
@@ -89,7 +86,7 @@ class Checker:
                 yield one.path, "lies outside the results"
             elif not path.is_file():
                 yield one.path, "is not here"
-            elif sha256(path.read_bytes()).hexdigest() != one.sha256:
+            elif self._around.digest(path) != one.sha256:
                 yield one.path, "has another sha256"
 
     def _again(self, record: Verdict, stored: Any) -> Iterator[tuple[str, str]]:

@@ -15,6 +15,7 @@ from harness import cli
 from harness.ask import claims, models
 from harness.check import runs
 from harness.check.problems import Problem
+from harness.check.surroundings import Surroundings
 from harness.check.verdicts import Checker
 from harness.judge import judge
 
@@ -49,7 +50,7 @@ def results(stored: Path, tmp_path: Path) -> Path:
 
 
 def problems_of(run: Path) -> list[Problem]:
-    return runs.check(run, runs.cited(run.parents[1]))
+    return runs.check(run, Surroundings(run.parents[1]))
 
 
 def checker(results: Path) -> Checker:

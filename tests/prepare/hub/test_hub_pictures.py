@@ -20,6 +20,7 @@ from pyarrow import parquet
 from harness import cli
 from harness.ask import tasks
 from harness.check import runs
+from harness.check.surroundings import Surroundings
 from harness.errors import BadFile
 from harness.prepare import data
 from harness.run import store
@@ -172,7 +173,7 @@ def test_tasks_go_from_the_hub_to_a_record(
         assert cli.main([*RUN, "--task", name]) == 0, capsys.readouterr()
         folder, run, items = stored(checkout, name)
         assert run.valid and len(items) == ROWS
-        assert runs.check(folder, runs.cited(checkout / "results")) == []
+        assert runs.check(folder, Surroundings(checkout / "results")) == []
         assert len({item.group for item in items}) == ROWS
         assert all(item.image_tokens and item.by_other_rules for item in items)
         task = tasks.load()[name].asked_of("smoke-vlm")
