@@ -35,6 +35,8 @@ class Family:
     post_norms: bool = False
     head_norms: bool = False
     """Queries and keys are normalised head by head."""
+    local_theta: float | None = None
+    """The base of RoPE in local layers, where it is not that of the others."""
 
 
 FAMILIES: dict[Architecture, Family] = {
@@ -46,7 +48,7 @@ FAMILIES: dict[Architecture, Family] = {
     "phi2": Family(qkv_bias=True, biases=True, plain=True),
     "phi3": Family(fused=True),
     "gemma2": Family(post_norms=True),
-    "gemma3": Family(post_norms=True, head_norms=True),
+    "gemma3": Family(post_norms=True, head_norms=True, local_theta=10000.0),
 }
 
 

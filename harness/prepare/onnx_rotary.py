@@ -13,7 +13,18 @@ _FAST, _SLOW = 32.0, 1.0  # turns over the original context: YaRN's bounds, as a
 
 
 def tables(shape: Geometry) -> dict[str, Any]:
-    """`cos` and `sin`, each of (context, half the values that are turned)."""
+    """`cos` and `sin`, each of (context, half the values that are turned).
+
+    `cos.local` and `sin.local` are those of local layers, where they turn by angles of their own.
+    """
+    local = shape.family.local_theta
+    if not local:
+        return _tables(shape)
+    turned = _tables(shape.model_copy(update={"rope_theta": local}))
+    return _tables(shape) | {f"{name}.local": table for name, table in turned.items()}
+
+
+def _tables(shape: Geometry) -> dict[str, Any]:
     size = shape.rotary or shape.head_dim
     speeds = shape.rope_theta ** (-np.arange(0, size, 2) / size)
     factor = 1.0

@@ -245,7 +245,7 @@ def _rope(shape: Geometry) -> dict[str, Any]:
     if shape.architecture == "mistral3":
         rope |= {"beta_fast": 32.0, "beta_slow": 1.0, "llama_4_scaling_beta": 0.1}
         rope |= {"mscale": 1.0, "mscale_all_dim": 1.0}
-    if shape.architecture == "gemma3":
-        local = {"rope_type": "default", "rope_theta": 10000.0}
+    if shape.family.local_theta:
+        local = {"rope_type": "default", "rope_theta": shape.family.local_theta}
         return {"full_attention": rope, "sliding_attention": local}
     return rope

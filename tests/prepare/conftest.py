@@ -40,7 +40,7 @@ OF = {
     "phi2": {"heads": 8, "head_dim": 32, "hidden": 256, "rotary": 16, "tied": False},
     "mistral3": {"yarn_factor": 4, "yarn_original_context": 128},
     "gemma2": {"window": 128, "global_every": 2},
-    "gemma3": {"layers": 7, "window": 128, "global_every": 6},
+    "gemma3": {"layers": 7, "window": 128, "global_every": 6, "rope_theta": 1000000},
 }
 
 Build = Callable[..., tuple[Model, Artifact]]

@@ -36,3 +36,19 @@ def test_angles_are_those_of_transformers(name: str, changes: dict[str, Any]) ->
     for name, one in zip(("cos", "sin"), expected, strict=True):
         half = one[0, :, : shape.head_dim // 2].numpy()
         np.testing.assert_allclose(onnx_rotary.tables(shape)[name], half, atol=2e-4)
+
+
+def test_local_layers_of_gemma_3_turn_by_their_own() -> None:
+    import torch
+    from transformers import AutoConfig
+    from transformers.models.gemma3.modeling_gemma3 import Gemma3RotaryEmbedding
+
+    found = MODELS["gemma-3-4b-it"]
+    shape = found.geometry.model_copy(update={"context": 1000})
+    config = synthetic_safetensors._config(found.model_copy(update={"geometry": shape}))
+    theirs, places = Gemma3RotaryEmbedding(AutoConfig.for_model(**config)), torch.arange(1000)[None]
+    tables = onnx_rotary.tables(shape)
+    for kind, ending in (("full_attention", ""), ("sliding_attention", ".local")):
+        for name, one in zip(("cos", "sin"), theirs(torch.zeros(1), places, kind), strict=True):
+            half = one[0, :, : shape.head_dim // 2].numpy()
+            np.testing.assert_allclose(tables[name + ending], half, atol=2e-4)
