@@ -39,6 +39,14 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--context", type=int, help="tokens; default 2048 for memory, 4096 for a task"
     )
+    parser.add_argument(
+        "--parallel",
+        type=int,
+        default=1,
+        metavar="N",
+        help="items of a task under way at once, each with a context of its own; a few answers "
+        "may differ from those of one at a time, which is what claims are judged by",
+    )
     parser.add_argument("--memory-limit", metavar="SIZE", help="cap on the worker, e.g. 4GiB")
     parser.add_argument("--offline", action="store_true", help="fetch nothing")
 
@@ -86,6 +94,16 @@ def _width(options: argparse.Namespace) -> float | None:
     return width
 
 
+def _parallel(options: argparse.Namespace) -> int | None:
+    most: int = options.parallel
+    if most < 1 or (most > 1 and not options.task):
+        raise UserError(f"--parallel {most}: of a task, and at least 1")
+    if most > 1 and options.until_width is not None:
+        # Short answers end first: of those that have ended, too many would be short.
+        raise UserError("--until-width looks at items in their order: leave out --parallel")
+    return most if most > 1 else None
+
+
 def _first(model: models.Model, runtime: str, device: str) -> str:
     """The quantisation of the first artifact that the runtime reads, or of the first there is.
 
@@ -119,4 +137,5 @@ def _cell(context: Context, options: argparse.Namespace) -> Cell:
         context=options.context or (_MEMORY_CONTEXT if workload == "memory" else None),
         memory_limit=limit,
         page_cache="cold" if workload == "load" else None,
+        parallel=_parallel(options),
     )

@@ -7,6 +7,8 @@ import json
 import re
 from typing import Literal
 
+from pydantic import Field
+
 from harness.ask.claims import Claim, Conditions, Rule
 from harness.ask.yaml_file import Row
 from harness.metrics import METRICS
@@ -31,6 +33,9 @@ class Cell(Row):
     new_tokens: int | None = None
     memory_limit: int | None = None
     page_cache: Literal["cold", "warm"] | None = None
+    parallel: int | None = Field(default=None, exclude_if=lambda one: one is None)
+    """How many items are under way at once, where it is not one. Written only then: the keys of
+    older runs have no word of it."""
 
     @property
     def name(self) -> str:
@@ -50,6 +55,7 @@ class Cell(Row):
             new,
             limit,
             self.page_cache,
+            f"parallel-{self.parallel}" if self.parallel else None,
         )
         return "_".join(re.sub(r"[^\w.+-]", "-", part) for part in parts if part)
 

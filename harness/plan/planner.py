@@ -23,7 +23,7 @@ from harness.run.devices import absent
 from harness.run.machine import physical_cores
 from harness.run.protocol import Settings, Shape
 from harness.run.runtimes import HEADER_READER, RUNTIMES, installed, settings_for
-from harness.run.tasks import kind, libraries
+from harness.run.tasks import kind, libraries, why_alone
 from harness.run.workloads import WORKLOADS
 
 _TASK_CONTEXT = 4096
@@ -120,9 +120,10 @@ class Planner:
         context = _context(cell, task, shape, artifact.context)
         room = min(context, _window(model, artifact))
         settings = settings_for(
-            str(cell.runtime), str(cell.device), self._cores, room, artifact.quantisation
-        )
-        memory = estimate.memory_bytes(model, artifact, settings.context, dtype)
+            str(cell.runtime), str(cell.device), self._cores, room, artifact.quantisation,
+            cell.parallel,
+        )  # fmt: skip
+        memory = estimate.memory_bytes(model, artifact, room * (cell.parallel or 1), dtype)
         task = _held(task, n, settings.context) if task else None
         return Planned(
             cell,
@@ -191,12 +192,21 @@ class Planner:
             return f"{context} tokens asked for; {limit} {window}"
         if cell.unwatched:
             return cell.unwatched
+        if cell.parallel and (reason := self._why_alone(cell)):
+            return reason
         if cell.task and artifact.weights == "synthetic":
             return "synthetic weights say nothing of accuracy"
         there = estimate.memory_available()
         if cell.memory_limit is None and there is not None and memory > there:
             return str(NotEnough("memory", memory, there, "close programs or use a smaller model"))
         return absent(runtime, str(cell.device))
+
+    def _why_alone(self, cell: Cell) -> str | None:
+        """Why items can't be under way at once; None where they can."""
+        if not RUNTIMES[str(cell.runtime)].parallel:
+            able = ", ".join(name for name, entry in RUNTIMES.items() if entry.parallel)
+            return f"{cell.runtime} answers one prompt at a time; {able} can do several"
+        return why_alone(self._tasks[str(cell.task)])
 
 
 def probe_key(cell: Cell, model: Model, artifact: Artifact) -> str:

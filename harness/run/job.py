@@ -73,10 +73,11 @@ class Job:
     def silence(self) -> float:
         """Seconds without a word after which a worker counts as hung.
 
-        A long item is given more: the longer a prompt, the longer each of its tokens takes.
+        A long item is given more: the longer a prompt, the longer each of its tokens takes. So is
+        one of several under way, which may all be heard of at once, after all their work.
         """
-        mean = self.planned.seconds / self.planned.n
-        return max(60.0, 10 * mean, 30 * self.planned.slowest)
+        mean, together = self.planned.seconds / self.planned.n, self.planned.cell.parallel or 1
+        return max(60.0, 10 * mean, 30 * self.planned.slowest) * together
 
 
 def takes_turns(planned: Planned) -> bool:

@@ -64,6 +64,8 @@ class Request:
     limit: int | None = None
     skip: tuple[str, ...] = ()
     """Items of the task that are on disk already."""
+    alone: tuple[str, ...] = ()
+    """Items that were under way when a worker ended: first these, one by one."""
 
     def to_json(self) -> str:
         return json.dumps(asdict(self))
@@ -73,7 +75,7 @@ class Request:
         data = json.loads(text)
         data["settings"] = Settings(**data["settings"]) if data["settings"] else None
         data["shape"] = Shape(**data["shape"]) if data["shape"] else None
-        data["skip"] = tuple(data["skip"])
+        data |= {name: tuple(data[name]) for name in ("skip", "alone")}
         return cls(**data)
 
     def need_settings(self) -> Settings:

@@ -141,7 +141,7 @@ class Turn(Row):
     """From pixels to embeddings. Null: no image."""
     evaluated_tokens: int
     reused_tokens: int = 0
-    """Of the prompt's tokens, those that the cache held from the item before."""
+    """Of the prompt's tokens, those that the cache held from an item before, or under way."""
     new_tokens: int
     stopped: Literal["end", "length", "stop"] | None
     """By the model's own end, by the limit of the task, by a text at which the task stops.
@@ -230,12 +230,16 @@ Data = Annotated[
 
 
 class Sample(Row):
-    """One process's measurement, or one item. `data` is null exactly where `cause` is not."""
+    """One process's measurement, or one item. `data` is null exactly where `cause` is not.
+
+    Items have ended in the order in which they stand. Of each `started` and `seconds` are the time
+    since the one before ended: where several are under way, no item's own, but together all of it.
+    """
 
     index: int
     item: str | None = None
     tries: int = 1
-    """2: the item had ended the worker that asked it first."""
+    """2: the worker that asked it first had ended over it, or over one under way with it."""
     started: str
     seconds: float
     cause: Cause | None = None

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
@@ -169,16 +169,16 @@ class Session:
     def _items(self, job: Job, again: set[str]) -> None:
         """The items that are missing, in one worker.
 
-        An item that ends its worker joins `again` and is asked once more; the next time it is
-        recorded.
+        Those in `again` were under way when a worker ended: one that ends another is recorded.
         """
         before = len(job.journal.samples)
         done = tuple(sample.item for sample in job.journal.samples if sample.item is not None)
         limit = job.planned.cell.memory_limit
-        request, capped = replace(job.request, skip=done), cap(limit) if limit else None
+        request = replace(job.request, skip=done, alone=tuple(sorted(again)))
+        capped = cap(limit) if limit else None
         worker = Worker(request, job.silence, cap=capped)
         keep = partial(self._keep_item, job, capped.record() if capped else None, again)
-        under_way: str | None = None
+        under_way: list[str] = []
         first: dict[str, Any] = {}
         began, start = now(), time.monotonic()
         try:
@@ -188,24 +188,32 @@ class Session:
                         first = {name: event[name] for name in ("applied", "template_sha256")}
                         start = time.monotonic()
                     elif event["event"] == "item":
-                        under_way = event["item"]
+                        under_way.append(event["item"])
                     elif event["event"] == "refused":
                         cause = WorkerError("bad_item", scrub(event["detail"])[:_DETAIL_CHARACTERS])
-                        keep(under_way, began, start, None, cause)
-                        began, start, under_way = now(), time.monotonic(), None
+                        under_way.remove(event["item"])
+                        keep(event["item"], began, start, None, cause)
+                        began, start = now(), time.monotonic()
                     else:
-                        data = event["data"] | first
-                        keep(under_way, began, start, data, None)
-                        began, start, first, under_way = now(), time.monotonic(), {}, None
+                        under_way.remove(event["data"]["item"])
+                        keep(event["data"]["item"], began, start, event["data"] | first, None)
+                        began, start, first = now(), time.monotonic(), {}
                     if job.seen_enough:
                         break
         except WorkerError as error:
+            if set(under_way) - again:
+                self._ask_again(job, under_way, again, error)
             # Between two items nothing is lost; before the first one it would die for ever.
-            if under_way is not None and under_way not in again:
-                again.add(under_way)
-                self.say(f"{job.planned.cell.name}: {under_way} {error.cause}, asked again", 0.0)
-            elif under_way is not None or len(job.journal.samples) == before:
-                keep(under_way, began, start, None, error)
+            elif under_way or len(job.journal.samples) == before:
+                keep(under_way[0] if under_way else None, began, start, None, error)
+
+    def _ask_again(
+        self, job: Job, under_way: Sequence[str], again: set[str], error: WorkerError
+    ) -> None:
+        """Once more; of several one by one, for which of them ended the worker can't be told."""
+        again.update(under_way)
+        asked = ", ".join(under_way)
+        self.say(f"{job.planned.cell.name}: {asked} {error.cause}, asked again", 0.0)
 
     def _keep_item(
         self,

@@ -142,6 +142,25 @@ def test_show_is_json(say: Say, verified: Path, capsys: pytest.CaptureFixture[st
             ["run", "--model=SmolLM2", "--runtime=llama.cpp", "--task=needle", "--context=512"],
             "needle: the shortest text takes 1024 tokens, the context is 512",
         ),
+        (
+            ["run", "--model=SmolLM2", "--runtime=x", "--task=t", "--parallel=0"],
+            "--parallel 0: of a task, and at least 1",
+        ),
+        (
+            ["run", "--model=SmolLM2", "--runtime=x", "--workload=memory", "--parallel=2"],
+            "--parallel 2: of a task, and at least 1",
+        ),
+        (
+            [
+                "run",
+                "--model=SmolLM2",
+                "--runtime=x",
+                "--task=t",
+                "--parallel=2",
+                "--until-width=0.5",
+            ],
+            "--until-width looks at items in their order: leave out --parallel",
+        ),
         (["run"], "the following arguments are required: --model, --runtime"),
     ],
     ids=lambda one: " ".join(one) if isinstance(one, list) else "",

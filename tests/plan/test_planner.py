@@ -351,3 +351,31 @@ def test_long_items_are_planned_as_long_and_given_their_time() -> None:
     assert long.seconds > 2 * short.seconds
     assert long.slowest > 1.5 * long.seconds / 10
     assert key(short, MODELS, TASKS) != key(long, MODELS, TASKS)
+
+
+@pytest.mark.parametrize(
+    ("changes", "problem"),
+    [
+        ({}, None),
+        ({"runtime": "transformers"}, "transformers answers one prompt at a time; llama.cpp can"),
+        ({"task": "easy_vqa"}, "have pictures"),
+        ({"task": "mmlu"}, "likelihoods"),
+        ({"task": "news_from_nowhere"}, "likelihoods"),
+    ],
+)
+def test_items_are_asked_together_only_where_they_can_be(
+    changes: dict[str, Any], problem: str | None, planner: Planner
+) -> None:
+    alone = planner.planned(ITEMS.model_copy(update=changes), 3)
+    several = planner.planned(ITEMS.model_copy(update=changes | {"parallel": 4}), 3)
+    assert alone.problem is None or "pip install" in alone.problem
+    if problem:
+        assert problem in str(several.problem)
+        return
+    assert several.problem is None
+    assert alone.settings and several.settings
+    assert several.settings.options == alone.settings.options | {"parallel": 4}
+    assert several.settings.context == alone.settings.context
+    assert several.memory_bytes and alone.memory_bytes
+    assert several.memory_bytes > alone.memory_bytes
+    assert key(several, MODELS, TASKS) != key(alone, MODELS, TASKS)

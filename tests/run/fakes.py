@@ -12,7 +12,7 @@ from typing import Any, NoReturn
 
 from harness.run.images import Pixels
 from harness.run.protocol import Channel, Request, Settings
-from harness.run.runtimes import Answer, ArtifactRefused, Seen
+from harness.run.runtimes import Answer, ArtifactRefused, NoRoom, Question, Seen
 
 MIB = 1 << 20
 VOCABULARY = 1000
@@ -168,6 +168,49 @@ class Picky(Honest):
         return super().tokenize(text)
 
 
+class Steps:
+    """Implements `harness.run.runtimes.Parallel`: an answer takes as many steps as it has tokens.
+
+    Dies of the question that holds the text in POISON, after its first step.
+    """
+
+    def __init__(self, room: int = 1 << 20) -> None:
+        self._room = room
+        self._open: dict[Question, int] = {}
+        self.seen: list[int] = []
+        """How many questions were open at each step."""
+
+    def take(self, question: Question) -> None:
+        self._open[question] = 0
+
+    def step(self) -> list[tuple[Question, Answer | ArtifactRefused]]:
+        self.seen.append(len(self._open))
+        self._open = {question: steps + 1 for question, steps in self._open.items()}
+        for question, steps in self._open.items():
+            poison = os.environ.get("POISON")
+            if poison and poison.encode() in bytes(question.ids) and steps > 1:
+                os.abort()
+        over = [(one, self._answer(one)) for one in self._open if self._over(one)]
+        for question, _ in over:
+            del self._open[question]
+        return over
+
+    def _over(self, one: Question) -> bool:
+        return len(one.ids) > self._room or self._open[one] == one.new_tokens
+
+    def _answer(self, one: Question) -> Answer | ArtifactRefused:
+        if len(one.ids) > self._room:
+            return NoRoom("no room")
+        return Honest().evaluate(one.ids, one.new_tokens, stop_at_end=True)
+
+
+class Several(Honest):
+    """Implements `harness.run.runtimes.ParallelRuntime`."""
+
+    def parallel(self) -> Steps:
+        return Steps()
+
+
 class DiesLeaving(Honest):
     """After its last answer, before it has said that it was the last."""
 
@@ -188,6 +231,7 @@ RUNTIMES = (
     Poisoned,
     Stumbles,
     Picky,
+    Several,
     DiesLeaving,
 )
 

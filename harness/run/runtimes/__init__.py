@@ -37,6 +37,8 @@ class Entry:
     """Distributions of the runtime's own modules, one of which may be here for the first."""
     there: Mapping[str, dict[str, Option]] = field(default_factory=dict)
     """By device: what is asked for otherwise there."""
+    parallel: bool = False
+    """Whether it is a `ParallelRuntime`."""
 
     @property
     def own(self) -> str:
@@ -78,6 +80,7 @@ RUNTIMES: dict[str, Entry] = {
             "gpu_layers": 0,
         },
         there={device: {"gpu_layers": "all"} for device in _OFFLOADED},
+        parallel=True,
     ),
     "onnx": Entry(
         "harness.run.runtimes.onnx:Onnx",
@@ -112,17 +115,25 @@ RUNTIMES: dict[str, Entry] = {
     ),
 }
 
+PARALLEL = "parallel"
+"""The option that says how many prompts are under way at once, where it is not one."""
+
 HEADER_READER = "llama.cpp"
 """The runtime that reads facts off an artifact's header."""
 
 
 def settings_for(
-    runtime: str, device: str, threads: int, context: int, quantisation: str = ""
+    runtime: str,
+    device: str,
+    threads: int,
+    context: int,
+    quantisation: str = "",
+    parallel: int | None = None,
 ) -> Settings:
-    """What a cell asks of a registered runtime."""
+    """What a cell asks of a registered runtime; `context` is that of each prompt under way."""
     entry = RUNTIMES[runtime]
     options = entry.options(context, quantisation) | entry.there.get(device, {})
-    return Settings(device, threads, context, options)
+    return Settings(device, threads, context, options | ({PARALLEL: parallel} if parallel else {}))
 
 
 @dataclass(frozen=True)
@@ -260,6 +271,45 @@ class Runtime(Protocol):
 
     def header(self) -> dict[str, Any]:
         """Facts from the artifact's own header: parameters, context_window, licence where given."""
+        ...
+
+
+@dataclass(frozen=True, eq=False)
+class Question:
+    """What is wanted of a prompt, up to the model's own end. As in `Runtime.evaluate`."""
+
+    prompt: Prompt
+    new_tokens: int
+    top: int = 0
+    stop: Stop = None
+    mask: Mask | None = None
+
+    @property
+    def ids(self) -> list[int]:
+        return self.prompt.ids if isinstance(self.prompt, Seen) else self.prompt
+
+
+class Parallel(Protocol):
+    """Answers several prompts at once, greedily and each to its own end.
+
+    The same questions at the same steps get the same answers. These need not be those that
+    `Runtime.evaluate` gives: see `harness.run.runtimes.llamacpp_parallel`.
+    """
+
+    def take(self, question: Question) -> None:
+        """Opens a question. No more may be open than the option `PARALLEL` of the settings says."""
+        ...
+
+    def step(self) -> list[tuple[Question, Answer | ArtifactRefused]]:
+        """Goes on with all that are open, and returns those that are no more."""
+        ...
+
+
+class ParallelRuntime(Runtime, Protocol):
+    """A runtime that can be asked several prompts at once."""
+
+    def parallel(self) -> Parallel:
+        """After `create_context`; from then on it alone may use the context."""
         ...
 
 

@@ -23,11 +23,13 @@ import numpy as np
 from harness.run.protocol import Option, Settings
 from harness.run.runtimes import (
     NO_VISION,
+    PARALLEL,
     Answer,
     ArtifactRefused,
     Likelihoods,
     Mask,
     NoRoom,
+    Parallel,
     Prompt,
     Seen,
     Stop,
@@ -70,6 +72,7 @@ class LlamaCpp:
         """A GGUF file, or a folder that holds one and may hold its mmproj."""
         self._settings, asked = settings, settings.options
         self._batch, micro = int(asked["batch"]), int(asked["ubatch"])
+        self._parallel = int(asked.get(PARALLEL, 1))
         self._block = self._batch if self._batch % micro else micro
         file, projector = Path(path), None
         if file.is_dir():
@@ -98,12 +101,17 @@ class LlamaCpp:
         return Vision(projector, self._model, self._settings, gpu, self._log)
 
     def create_context(self, sequences: int = 1) -> None:
+        """Room of the settings' length for each prompt under way; `sequences` share what one has.
+
+        More than one prompt, or sequence, lie in one cache: what two begin with is there once.
+        """
         length, window = self._settings.context, api.llama_model_n_ctx_train(self._model)
         if length > window:
             raise ArtifactRefused(f"a context of {length} tokens: the model's window is {window}")
         asked, params = self._settings.options, api.llama_context_default_params()
-        params.n_seq_max, params.kv_unified = sequences, sequences > 1
-        params.n_ctx, params.n_threads = length, self._settings.threads
+        params.n_seq_max = sequences * self._parallel
+        params.kv_unified = params.n_seq_max > 1
+        params.n_ctx, params.n_threads = length * self._parallel, self._settings.threads
         params.n_batch, params.n_ubatch = asked["batch"], asked["ubatch"]
         params.n_threads_batch = params.n_threads
         params.flash_attn_type = flash_attention(asked["flash_attention"])
@@ -186,6 +194,8 @@ class LlamaCpp:
 
     def likelihoods(self, prefix: list[int], options: Sequence[list[int]]) -> Likelihoods:
         """The first call replaces the context by one for many sequences, of the same settings."""
+        if self._parallel > 1:
+            raise ArtifactRefused("likelihoods are asked for one item at a time")
         if self._scorer is None:
             api.llama_free(self._context)
             # llama.cpp aborts where a micro-batch cannot hold a token of each.
@@ -193,6 +203,12 @@ class LlamaCpp:
             self._scorer = Scorer(self._context, self._model)
         self._held = []
         return self._scorer.likelihoods(prefix, options)
+
+    def parallel(self) -> Parallel:
+        """After `create_context`; from then on nothing else may use the context."""
+        from harness.run.runtimes.llamacpp_parallel import Sequences
+
+        return Sequences(self._context, self._model, self._settings, lambda: last_words(self._log))
 
     def _prefill(self, batches: list[Any], images: Any) -> tuple[float | None, float]:
         """When images were embeddings (if there were any), and when all was done."""
@@ -266,10 +282,12 @@ class LlamaCpp:
         buffers = re.findall(r"load_tensors:\s+(\S+) model buffer size =\s*([\d.]+) MiB", log)
         threads = {api.llama_n_threads(context), api.llama_n_threads_batch(context)}
         vision, placed = self._vision, self._placement()
+        several = PARALLEL in self._settings.options
+        parallel = int(api.llama_n_seq_max(context)) if several else 1
         settings = Settings(
             device=placed.device,
             threads=threads.pop() if len(threads) == 1 else -1,
-            context=api.llama_n_ctx(context),
+            context=api.llama_n_ctx(context) // parallel,
             options={
                 "batch": api.llama_n_batch(context),
                 "ubatch": api.llama_n_ubatch(context),
@@ -278,7 +296,8 @@ class LlamaCpp:
                 "kv_type": kinds.pop() if len(kinds) == 1 else "unknown",
                 "mmap": bool(mode and mode[1] == "mmap"),
                 "gpu_layers": placed.gpu_layers,
-            },
+            }
+            | ({PARALLEL: parallel} if several else {}),
         )
         return {
             "settings": vars(settings),

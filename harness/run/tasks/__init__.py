@@ -176,6 +176,19 @@ def shows_pictures(name: str) -> bool:
     return getattr(kind(name), "PICTURES", False)
 
 
+def why_alone(task: Task) -> str | None:
+    """Why the items of a task are asked one at a time only; None where several can be.
+
+    Kinds that ask for likelihoods offer `weighs` in their module, which says of which tasks.
+    """
+    if shows_pictures(task.kind):
+        return f"the items of {task.name} have pictures, and are asked one at a time"
+    weighs = getattr(kind(task.kind), "weighs", None)
+    if weighs and weighs(task):
+        return f"{task.name} asks for likelihoods, of one item at a time"
+    return None
+
+
 def needs(task: Task) -> dict[str, str]:
     """Packages that answers or scores of a task depend on, each with the extra that brings it.
 

@@ -55,6 +55,10 @@ def items(task: Task, data: Path, limit: int | None) -> list[Item]:
     return [item for _, item in sorted(found, key=lambda pair: pair[0])]
 
 
+def weighs(task: Task) -> bool:
+    return _options(task).scored != "written"
+
+
 def ask(task: Task, item: Item, respondent: Respondent) -> str:
     """Log-likelihoods of the options as a JSON list, or what the model writes."""
     if _options(task).scored == "written":

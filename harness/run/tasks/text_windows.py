@@ -44,6 +44,10 @@ def items(task: Task, data: Path, limit: int | None) -> list[Item]:
     ]
 
 
+def weighs(_: Task) -> bool:
+    return True
+
+
 def ask(task: Task, item: Item, respondent: Respondent) -> str:
     """The number of tokens scored, how many of them were the likeliest, and their mean logarithm.
 

@@ -9,7 +9,15 @@ from typing import Any
 
 from harness.errors import BadFile
 from harness.run.chat_template import render
-from harness.run.runtimes import ArtifactRefused, Likelihoods, Runtime, Seen, Stop
+from harness.run.runtimes import (
+    Answer,
+    ArtifactRefused,
+    Likelihoods,
+    Question,
+    Runtime,
+    Seen,
+    Stop,
+)
 
 _START, _TOP = 8, 10
 """Enough of a prompt's ids to see a doubled start token, and of the first token's likeliest."""
@@ -17,11 +25,14 @@ _DIGITS = 6
 """Decimals that are kept of a window's log-probabilities, of which there are hundreds."""
 _LONGEST_CHARACTER = 4  # bytes
 
+Put = Callable[[Question], Answer]
+
 
 class Listener:
     """Answers one item with a loaded runtime. Implements `harness.run.tasks.Respondent`.
 
     `answered` is called after each answer: a conversation may take longer than one is waited for.
+    `put` gets a question answered; without it the runtime answers, and nothing else meanwhile.
     """
 
     def __init__(
@@ -30,11 +41,13 @@ class Listener:
         template: str,
         item: str,
         answered: Callable[[], None] = lambda: None,
+        put: Put | None = None,
     ) -> None:
         self.turns: list[dict[str, Any]] = []
         """As `harness.run.records.Turn`."""
         self._runtime, self._template, self._item = runtime, template, item
         self._answered = answered
+        self._put = put or self._alone
 
     def answer(
         self,
@@ -50,11 +63,14 @@ class Listener:
         if tools and self._shows_nothing_more(prompt, messages):
             raise ArtifactRefused("the model's chat template shows no tools")
         seen = self._see(prompt, images)
-        asked = seen if images else seen.ids
-        rest: dict[str, Any] = {"stop": self._stop(stop)} if stop else {}
-        rest |= {"mask": self._runtime.grammar(schema)} if schema else {}
-        answer = self._runtime.evaluate(
-            asked, max_new_tokens, stop_at_end=True, top=_TOP, reuse=True, **rest
+        answer = self._put(
+            Question(
+                prompt=seen if images else seen.ids,
+                new_tokens=max_new_tokens,
+                top=_TOP,
+                stop=self._stop(stop) if stop else None,
+                mask=self._runtime.grammar(schema) if schema else None,
+            )
         )
         self.turns.append(
             {
@@ -99,6 +115,17 @@ class Listener:
         self.turns[-1] |= {"logprobs": [logprobs], "likeliest": [likeliest]}
         hits = (token == best for token, best in zip(rest, likeliest, strict=True))
         return list(zip(logprobs, hits, strict=True))
+
+    def _alone(self, asked: Question) -> Answer:
+        return self._runtime.evaluate(
+            asked.prompt,
+            asked.new_tokens,
+            stop_at_end=True,
+            top=asked.top,
+            stop=asked.stop,
+            reuse=True,
+            mask=asked.mask,
+        )
 
     def _weigh(self, asked: list[Any], prefix: list[int], tails: list[list[int]]) -> Likelihoods:
         """The likelihoods of some options; what was asked becomes a turn."""
