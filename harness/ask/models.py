@@ -174,7 +174,7 @@ class ExportSource(Row):
 
     kind: Literal["export"]
     of: Origin
-    exporter: Literal["genai", "gguf", "qnn", "torch", "torchao"]
+    exporter: Literal["bitsandbytes", "genai", "gguf", "qnn", "torch", "torchao"]
     weights: Weights
     context: PositiveInt | None = None
 

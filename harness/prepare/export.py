@@ -68,6 +68,13 @@ _EXPORTERS = {
         {"int8": 4},  # embeddings stay as they are, all of some small models' weights
         scratch=0,
     ),
+    "bitsandbytes": _Exporter(
+        "harness.prepare.export_bitsandbytes",
+        ("bitsandbytes", "transformers", "torch"),
+        ("safetensors",),
+        {"nf4": 4},  # as above
+        scratch=0,
+    ),
     "qnn": _Exporter(
         "harness.prepare.export_qnn",
         ("onnxruntime", "onnx", "onnx-ir", "onnxscript", "transformers", "torch", "easy-vqa"),

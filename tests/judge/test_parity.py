@@ -100,6 +100,7 @@ def test_tolerances_grow_as_bits_fall() -> None:
     assert bounds == sorted(bounds)  # type: ignore[type-var]
     assert len(set(bounds)) == len(names)
     assert tolerances.allowed("w8a16") == tolerances.allowed("int8")
+    assert tolerances.allowed("nf4") == tolerances.allowed("int4")
     assert tolerances.allowed("iq3") is tolerances.allowed(None) is tolerances.allowed() is None
 
 

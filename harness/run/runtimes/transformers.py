@@ -274,7 +274,8 @@ class Transformers:
         weights, computed = Counter[tuple[str, str]](), Counter[tuple[str, str]]()
         for tensor in (*model.parameters(), *model.buffers()):
             # A quantised weight says the dtype it is multiplied in, its parts what they are.
-            computed[tensor.device.type, _name(tensor.dtype)] += tensor.numel()
+            whole = _whole(tensor)
+            computed[tensor.device.type, _name(whole.dtype)] += whole.shape.numel()
             for part in _parts(tensor):
                 weights[part.device.type, _name(part.dtype)] += part.nbytes
         (device, dtype), _ = computed.most_common(1)[0]
@@ -337,7 +338,9 @@ class Transformers:
         return self._tokenizer
 
     def header(self) -> dict[str, Any]:
-        facts: dict[str, Any] = {"parameters": sum(one.numel() for one in self._model.parameters())}
+        facts: dict[str, Any] = {
+            "parameters": sum(_whole(one).shape.numel() for one in self._model.parameters())
+        }
         if (window := self._window()) is not None:
             facts["context_window"] = window
         if "general.license" in self._metadata:
@@ -353,8 +356,15 @@ def _loader(where: dict[str, Any]) -> Any:
     return AutoModelForImageTextToText if sees else AutoModelForCausalLM
 
 
+def _whole(tensor: torch.Tensor) -> Any:
+    """What knows its shape and dtype: itself, or what bitsandbytes keeps beside packed bytes."""
+    return getattr(tensor, "quant_state", None) or tensor
+
+
 def _parts(tensor: torch.Tensor) -> list[torch.Tensor]:
     """The tensors that hold one: itself, or the integers and scales of a quantised one."""
+    if (state := _whole(tensor)) is not tensor:
+        return [tensor, state.absmax, state.code]
     if not is_traceable_wrapper_subclass(tensor):
         return [tensor]
     names, _ = tensor.__tensor_flatten__()
