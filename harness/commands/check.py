@@ -13,6 +13,7 @@ from harness.check.problems import Problem
 from harness.check.verdicts import Checker
 from harness.commands import listing
 from harness.commands.context import Context
+from harness.garbage import uncollected
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
@@ -26,6 +27,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--json", action="store_true")
 
 
+@uncollected()
 def run(options: argparse.Namespace) -> int:
     context = Context()
     checked: dict[Path, list[Problem]] = {}

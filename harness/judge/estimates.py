@@ -105,6 +105,8 @@ def planned(rule: Rule, samples: Sequence[Sample]) -> int:
 
     An item that failed or was never asked does not say its facets: it may be one that counts.
     """
+    if not rule.conditions.facets:
+        return rule.n
     answered = sum(1 for sample in samples if isinstance(sample.data, ItemData))
     return rule.n - (answered - len(items_of(rule, samples)))
 

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import gc
 import hashlib
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
@@ -17,6 +15,7 @@ from harness.ask.claims import Claim, Rule
 from harness.ask.models import Model
 from harness.ask.tasks import Task
 from harness.errors import BadFile
+from harness.garbage import uncollected
 from harness.judge import estimates, other_rules
 from harness.judge.effort import told
 from harness.judge.parity import obstacle
@@ -56,19 +55,7 @@ class Case:
     """Other rules of scoring under which the reading would decide otherwise."""
 
 
-@contextmanager
-def _uncollected() -> Iterator[None]:
-    """Without Python's search for cycles: records have none, and a million make it slow."""
-    was = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if was:
-            gc.enable()
-
-
-@_uncollected()
+@uncollected()
 def judge(
     results: Path,
     claims: Iterable[Claim],
