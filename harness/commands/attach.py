@@ -46,7 +46,7 @@ def run(options: argparse.Namespace) -> int:
     chosen = claims.choose(context.claims, options.names, "full")
     verdicts = judge.read(context.results, context.claims.values())
     machines = {machine.id: machine for machine in store.machines(context.results)}
-    fragments = Fragments((view.claim(one, machines, [], charts=False) for one in verdicts), base)
+    fragments = Fragments((view.claim(one, machines, []) for one in verdicts), base)
     made, report = pages.attach(page, chosen, fragments)
     if out:
         store.write_whole(out, made)

@@ -18,13 +18,26 @@ from harness.errors import BadFile, UnknownName
 from harness.judge import reproductions
 from harness.judge.reproductions import Reproduction
 from harness.judge.verdicts import Evidence, Verdict, parse
-from harness.publish import along, counts, exports, finder, folder, split, template, view, words
+from harness.publish import (
+    along,
+    counts,
+    exports,
+    finder,
+    folder,
+    rates,
+    speeds,
+    split,
+    template,
+    view,
+    words,
+)
 from harness.publish.along import RunView
 from harness.publish.attach.fragments import Fragments
+from harness.publish.rates import Rates
 from harness.run import store
 from harness.run.records import Machine, Run
 
-_OWN = ("index", "curves", "find")
+_OWN = ("index", "curves", "find", "speeds")
 _RECORDS = {".json", ".jsonl", ".txt", ".log", ".gz"}
 
 
@@ -38,7 +51,7 @@ def publish(
 ) -> list[Path]:
     """Writes the site of `pages` into `out` and returns its files. See `folder.replace`.
 
-    Those of `runs` that lie along a facet get a page of their own.
+    Those of `runs` that lie along a facet get a page of their own, those that time models another.
     Raises UnknownName, BadFile where a stored record is missing or not what a verdict rests on,
     UserError where `out` holds other files.
     """
@@ -61,20 +74,24 @@ def _files(
     by_page: dict[str, list[Verdict]] = {name: [] for name in pages}
     for verdict in verdicts:
         by_page[verdict.claim.page].append(verdict)
-    templates, views = template.environment(), []
-    curves = along.views(runs, known)
+    templates, views, stored = template.environment(), [], list(runs)
+    timed = speeds.sections(templates, rates.gather(stored, known))
+    curves = along.views(stored, known)
     templates.globals["drawn"] = {path: one.anchor for one in curves for path in one.evidence[:1]}
+    places = speeds.places(timed)
     for name, page in pages.items():
-        shown = view.page(page, by_page[name], known, repeated)
+        shown = view.page(page, by_page[name], known, repeated, places)
         views.append((yield from split.files(templates, shown)))
+    yield from _shown_records([*curves, *(one.rates for one in timed)], results)
+    yield from speeds.files(templates, timed).items()
     if curves:
-        yield from _curve_records(curves, results)
         yield "curves.html", template.render(templates, "curves.html", runs=curves)
     finding = finder.find(views)
     yield from finder.render(templates, finding).items()
-    listed = {"pages": views, "models": finding.models, "machines": machines, "runs": curves}
+    listed = {"pages": views, "models": finding.models, "machines": machines}
     kinds = counts.by_kind((one.claim.kind, one.outcome) for one in verdicts)
-    yield "index.html", template.render(templates, "index.html", kinds=kinds, **listed)
+    listed |= {"runs": curves, "speeds": timed, "kinds": kinds}
+    yield "index.html", template.render(templates, "index.html", **listed)
     yield "index.json", _index(verdicts, known)
     yield from exports.files(verdicts).items()
     claims = (claim for shown in views for claim in shown.claims)
@@ -123,10 +140,10 @@ def _records(verdicts: list[Verdict], results: Path) -> Iterator[tuple[str, byte
                 yield f"records/{one.path}", _evidence(one, claim.id, results)
 
 
-def _curve_records(curves: list[RunView], results: Path) -> Iterator[tuple[str, bytes]]:
-    for one in curves:
+def _shown_records(shown: Iterable[RunView | Rates], results: Path) -> Iterator[tuple[str, bytes]]:
+    for one in shown:
         for path in one.evidence:
-            yield f"records/{path}", _record(path, f"curves of {one.model}", results)
+            yield f"records/{path}", _record(path, f"charts of {one.model}", results)
 
 
 def _repetitions(repeated: dict[str, list[Reproduction]]) -> Iterator[tuple[str, bytes]]:

@@ -14,9 +14,10 @@ from harness.judge.reproductions import Reproduction
 from harness.judge.verdicts import Finding, Verdict
 from harness.metric import Metric
 from harness.metrics import METRICS
-from harness.publish import community, figures, marks, words
+from harness.publish import community, figures, marks, rates, words
 from harness.publish.exports import claim_review
 from harness.publish.figures import Table
+from harness.publish.rates import Beside, Place
 from harness.publish.words import OUTCOMES, OutcomeWords
 from harness.run.records import Gate, Machine
 
@@ -49,6 +50,7 @@ class FindingView:
     warnings: list[str]
     table: Table | None
     chart: Markup | None
+    beside: Beside | None
     evidence: list[EvidenceFile]
 
 
@@ -120,11 +122,12 @@ def page(
     verdicts: list[Verdict],
     machines: dict[str, Machine],
     repeated: Mapping[str, list[Reproduction]],
+    places: Mapping[str, Place],
 ) -> PageView:
-    """The view of one page and its verdicts."""
+    """The view of one page and its verdicts. `places`: of the rates that runs are among."""
     marked = marks.mark(found, [verdict.claim for verdict in verdicts])
     views = [
-        claim(one, machines, repeated[one.claim.id], one.claim.id not in marked.unplaced)
+        claim(one, machines, repeated[one.claim.id], one.claim.id not in marked.unplaced, places)
         for one in verdicts
     ]
     groups = [
@@ -159,9 +162,12 @@ def claim(
     machines: dict[str, Machine],
     repeated: list[Reproduction],
     placed: bool = True,
-    charts: bool = True,
+    places: Mapping[str, Place] | None = None,
 ) -> ClaimView:
-    """The view of one verdict. `placed`: the quote was found in the page's text."""
+    """The view of one verdict. `placed`: the quote was found in the page's text.
+
+    Without `places` it is for a page of somebody else's, and has no charts.
+    """
     found, rule, subject = verdict.claim, verdict.rule, verdict.subject
     metric = METRICS[rule.metric] if rule else None
     return ClaimView(
@@ -182,7 +188,7 @@ def claim(
         definition=verdict.metric_definition,
         misses=verdict.misses,
         findings=[
-            _finding(verdict, one, metric, machines, f"chart-{found.id}-{at}" if charts else None)
+            _finding(verdict, one, metric, machines, f"chart-{found.id}-{at}", places)
             for at, one in enumerate(verdict.findings, 1)
         ]
         if metric
@@ -197,7 +203,12 @@ def claim(
 
 
 def _finding(
-    verdict: Verdict, found: Finding, metric: Metric, machines: dict[str, Machine], name: str | None
+    verdict: Verdict,
+    found: Finding,
+    metric: Metric,
+    machines: dict[str, Machine],
+    name: str,
+    places: Mapping[str, Place] | None,
 ) -> FindingView:
     figure, spread = words.figure(metric, found)
     p_value = None if found.p_value is None else f"{found.p_value:.3g}"
@@ -216,8 +227,18 @@ def _finding(
         other_gates=[gate for gate in found.gates if gate.passed is not False],
         warnings=found.warnings,
         table=figures.table(verdict, found),
-        chart=figures.chart(verdict, found, name) if name else None,
+        chart=None if places is None else figures.chart(verdict, found, name),
+        beside=_beside(found, metric, name, places or {}),
         evidence=[
             EvidenceFile(one.path, f"records/{one.path}", one.sha256) for one in found.evidence
         ],
     )
+
+
+def _beside(
+    found: Finding, metric: Metric, name: str, places: Mapping[str, Place]
+) -> Beside | None:
+    """Where the finding's run is one of several that time its model."""
+    runs = [one.path.rpartition("/")[0] for one in found.evidence]
+    place = next((places[run] for run in runs if run in places), None)
+    return rates.beside(place, metric.name, f"{name}-beside") if place else None

@@ -6,11 +6,14 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import publish_examples as examples
+import publish_runs as runs
 import pytest
 from playwright.sync_api import Browser, sync_playwright
 
 from harness.judge.verdicts import Verdict
+from harness.publish import split
 from harness.publish.site import publish
+from harness.run import store
 
 CHROMIUM = Path("/usr/bin/chromium")
 ARGUMENTS = [
@@ -36,6 +39,22 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
     verdicts = examples.realistic(folder / "results")
     pages = {"900": examples.page(), "smoke": examples.own_page()}
     publish(pages, verdicts, examples.MACHINES, folder / "results", folder / "site")
+    return folder / "site"
+
+
+@pytest.fixture(scope="session")
+def drawn(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The same with runs beside it, and the page in as many files as a long one. Read only."""
+    folder = tmp_path_factory.mktemp("drawn")
+    results = folder / "results"
+    runs.everywhere(results)
+    runs.records.write(results, runs.ASKED, runs.items())
+    judged, stored = runs.judged(results), list(store.runs(results))
+    verdicts = [judged, *examples.realistic(results)]  # whose records are runs in name alone
+    pages = {"900": examples.page()}
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(split, "LIMIT", 50_000)
+        publish(pages, verdicts, examples.MACHINES, results, folder / "site", stored)
     return folder / "site"
 
 

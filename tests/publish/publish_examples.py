@@ -440,4 +440,4 @@ def realistic(results: Path) -> list[Verdict]:
 
 def fragments(verdicts: list[Verdict], base: str = "") -> Fragments:
     machines = {one.id: one for one in MACHINES}
-    return Fragments((view.claim(one, machines, [], charts=False) for one in verdicts), base)
+    return Fragments((view.claim(one, machines, []) for one in verdicts), base)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import sys
-from importlib import import_module
 from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
@@ -11,39 +9,22 @@ from xml.etree import ElementTree
 import publish_examples as examples
 import pytest
 from playwright.sync_api import Browser
+from publish_runs import ASKED, items, records
 from test_site import HOSTILE, read
 
 from harness.errors import BadFile
 from harness.judge import judge
-from harness.plan.cells import Cell
 from harness.publish import along
 from harness.publish.dots import Dot, Dots, draw
 from harness.publish.site import publish
 from harness.run import store
-from harness.run.records import ItemData
-
-sys.path.append(str(Path(__file__).parents[1] / "judge"))
-records: Any = import_module("judge_records")
-
-CELL = Cell(task="made", model="quill", quantisation="Q4_0", runtime="llama.cpp", device="cpu")
-
-
-def items(axis: str = "severity", name: str = "blur") -> list[ItemData]:
-    """Of ten pictures all are right when clean, eight at severity 1, three at severity 2."""
-    found = []
-    for severity, right in ((0, 10), (1, 8), (2, 3)):
-        facets = {axis: str(severity)} | ({"degradation": name} if severity else {})
-        for at in range(10):
-            update = {"facets": facets, "group": str(at)}
-            found.append(records.item(at < right).model_copy(update=update))
-    return found
 
 
 def put(tmp_path: Path, **changes: Any) -> Path:
     """A site of no page, with the runs of the results beside it."""
     results, out = tmp_path / "results", tmp_path / "site"
     if not results.exists():
-        records.write(results, CELL, items(**changes))
+        records.write(results, ASKED, items(**changes))
     publish({}, [], examples.MACHINES, results, out, store.runs(results))
     return out
 
@@ -82,7 +63,7 @@ def test_a_claim_that_rests_on_such_a_run_leads_to_it(tmp_path: Path) -> None:
 
 
 def test_without_such_a_run_there_is_no_page(tmp_path: Path) -> None:
-    records.write(tmp_path / "results", CELL, records.items(3, 1))
+    records.write(tmp_path / "results", ASKED, records.items(3, 1))
     out = put(tmp_path)
     assert not (out / "curves.html").exists()
     assert "curves.html" not in (out / "index.html").read_text()
@@ -98,13 +79,13 @@ def test_without_such_a_run_there_is_no_page(tmp_path: Path) -> None:
     ids=["invalid", "control", "synthetic"],
 )
 def test_what_counts_for_no_verdict_is_not_drawn(tmp_path: Path, changes: dict[str, Any]) -> None:
-    records.write(tmp_path / "results", CELL, items(), **changes)
+    records.write(tmp_path / "results", ASKED, items(), **changes)
     assert not (put(tmp_path) / "curves.html").exists()
 
 
 def test_of_two_runs_of_a_cell_the_newest_is_drawn(tmp_path: Path) -> None:
     for day, name in (("02", "fog"), ("03", "dust")):
-        records.write(tmp_path, CELL, items(name=name), started=day)
+        records.write(tmp_path, ASKED, items(name=name), started=day)
     (found,) = along.views(store.runs(tmp_path), {})
     assert [one.table.caption for one in found.curves] == ["Accuracy under dust"]
 
@@ -118,10 +99,11 @@ def test_hostile_facets_stay_words(tmp_path: Path) -> None:
     assert "\x07" not in (out / "curves.html").read_text()
 
 
-def test_a_page_cannot_take_the_curves_place(tmp_path: Path) -> None:
-    page = examples.page().model_copy(update={"id": "curves"})
+@pytest.mark.parametrize("name", ["curves", "speeds"])
+def test_a_page_cannot_take_the_place_of_runs(tmp_path: Path, name: str) -> None:
+    page = examples.page().model_copy(update={"id": name})
     with pytest.raises(BadFile, match="cannot name a file"):
-        publish({"curves": page}, [], [], tmp_path, tmp_path / "site")
+        publish({name: page}, [], [], tmp_path, tmp_path / "site")
 
 
 DOTS = Dots(

@@ -16,6 +16,8 @@ from harness.publish.attach.fragments import Fragments
 pytestmark = pytest.mark.browser
 
 NAMES = ("index", "find", "900", "smoke")
+DRAWN = ("index", "curves", "speeds", "900", "900.text", "900.1", "900.2")
+"""Of the site that has runs beside its page, and the page in parts."""
 WIDTHS = (360, 768, 1280)
 FOREIGN = """<!doctype html>
 <html lang="en"><head><meta charset="utf-8"><title>Two models</title>
@@ -52,7 +54,7 @@ def foreign(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("foreign")
     verdicts = examples.realistic(folder / "results")
     machines = {one.id: one for one in examples.MACHINES}
-    views = [view.claim(one, machines, [], charts=False) for one in verdicts]
+    views = [view.claim(one, machines, []) for one in verdicts]
     policies = {
         "plain": "",
         "dark": "<style>:root { color-scheme: light dark } "
@@ -68,10 +70,19 @@ def foreign(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-@pytest.mark.parametrize("name", [*NAMES, "plain", "dark"])
-def test_axe_finds_nothing(browser: Browser, site: Path, foreign: Path, name: str) -> None:
+@pytest.mark.parametrize(
+    ("folder", "name"),
+    [
+        *(("site", name) for name in NAMES),
+        *(("drawn", name) for name in DRAWN),
+        *(("foreign", name) for name in ("plain", "dark")),
+    ],
+)
+def test_axe_finds_nothing(
+    browser: Browser, request: pytest.FixtureRequest, folder: str, name: str
+) -> None:
     """By all of its rules, with everything that is folded opened."""
-    path = next(one for one in (site / f"{name}.html", foreign / f"{name}.html") if one.exists())
+    path = request.getfixturevalue(folder) / f"{name}.html"
     for scheme in ("light", "dark"):
         page, trouble = _open(browser, path, color_scheme=scheme)
         page.evaluate("document.querySelectorAll('details').forEach(one => one.open = true)")
@@ -86,11 +97,12 @@ def test_axe_finds_nothing(browser: Browser, site: Path, foreign: Path, name: st
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 @pytest.mark.parametrize("width", WIDTHS)
 def test_quiet_local_and_without_sideways_scrolling(
-    browser: Browser, site: Path, width: int, scheme: str
+    browser: Browser, site: Path, drawn: Path, width: int, scheme: str
 ) -> None:
-    for name in NAMES:
+    shown = [(site, name) for name in NAMES] + [(drawn, name) for name in DRAWN]
+    for folder, name in shown:
         size = {"width": width, "height": 800}
-        page, trouble = _open(browser, site / f"{name}.html", viewport=size, color_scheme=scheme)
+        page, trouble = _open(browser, folder / f"{name}.html", viewport=size, color_scheme=scheme)
         page.evaluate("document.querySelectorAll('details').forEach(one => one.open = true)")
         assert page.evaluate("document.documentElement.scrollWidth") <= width
         assert trouble == []
@@ -276,7 +288,7 @@ def test_a_broken_page_is_built_as_if_nothing_had_been_attached(
     browser: Browser, foreign: Path
 ) -> None:
     verdicts = examples.realistic(foreign / "results")
-    views = [view.claim(one, {}, [], charts=False) for one in verdicts]
+    views = [view.claim(one, {}, []) for one in verdicts]
     claims, fragments = [one.claim for one in verdicts], Fragments(views)
     page = browser.new_page()
     for source in BROKEN:

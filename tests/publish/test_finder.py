@@ -23,8 +23,8 @@ def shown(results: Path, copies: int = 1) -> list[PageView]:
     ]
     machines = {one.id: one for one in examples.MACHINES}
     repeated = {one.claim.id: [] for one in verdicts}
-    page = view.page(examples.page(), verdicts[:9], machines, repeated)
-    claims = [view.claim(one, machines, [], charts=False) for one in verdicts]
+    page = view.page(examples.page(), verdicts[:9], machines, repeated, {})
+    claims = [view.claim(one, machines, []) for one in verdicts]
     page.groups[:] = [view.Group("All", claims)]
     return [page]
 
