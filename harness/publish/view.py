@@ -187,12 +187,7 @@ def claim(
         metric=metric.label if metric else None,
         definition=verdict.metric_definition,
         misses=verdict.misses,
-        findings=[
-            _finding(verdict, one, metric, machines, f"chart-{found.id}-{at}", places)
-            for at, one in enumerate(verdict.findings, 1)
-        ]
-        if metric
-        else [],
+        findings=_findings(verdict, machines, places),
         command=verdict.command,
         record=f"verdicts/{found.id}.json",
         placed=placed,
@@ -200,6 +195,18 @@ def claim(
         community=community.of_claim(repeated),
         repetitions=[f"reproductions/{found.id}-{at}.json" for at in range(1, len(repeated) + 1)],
     )
+
+
+def _findings(
+    verdict: Verdict, machines: dict[str, Machine], places: Mapping[str, Place] | None
+) -> list[FindingView]:
+    if verdict.rule is None:
+        return []
+    metric, name = METRICS[verdict.rule.metric], f"chart-{verdict.claim.id}"
+    return [
+        _finding(verdict, one, metric, machines, f"{name}-{at}", places)
+        for at, one in enumerate(verdict.findings, 1)
+    ]
 
 
 def _finding(
