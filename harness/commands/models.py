@@ -51,8 +51,13 @@ def _row(model: Model, artifact: Artifact) -> dict[str, Any]:
 
 
 def _terms(artifact: Artifact) -> str | None:
-    """What a hub asks for before it serves the files, and what else its row says of the licence."""
+    """What a hub asks for before it serves the files, and what else its row says of the licence.
+
+    Of a hosted model, on what terms it is served.
+    """
     source = artifact.source
+    if source.kind == "endpoint":
+        return source.terms
     if source.kind != "hub":
         return None
     gate = "its licence has to be accepted there first" if source.gated else ""
@@ -63,7 +68,9 @@ def _state(row: dict[str, Any]) -> str:
     """Here; or from where, and what it costs: all of a download also takes room on the disk."""
     if row["here"]:
         return "here"
-    if row["disk_bytes"] is None:
+    if row["source"] == "endpoint":
+        costs = "hosted"
+    elif row["disk_bytes"] is None:
         costs = "size known there alone"
     else:
         fetch = f"{listing.size(row['download_bytes'])} to fetch, " if row["download_bytes"] else ""
@@ -94,9 +101,10 @@ def _known(model: Model) -> Iterator[tuple[str, str]]:
         yield "on pages", ", ".join(model.aliases)
     if model.alias_note:
         yield "note", model.alias_note
-    parts = f"{text.parameters():,} of them text" if model.vision else "all text"
-    yield "weights", f"{model.parameters():,} by its shape, {parts}"
-    yield "KV cache", f"{text.kv_bytes_per_token():,} bytes a token, fp16"
+    if text:
+        parts = f"{text.parameters():,} of them text" if model.vision else "all text"
+        yield "weights", f"{model.parameters():,} by its shape, {parts}"
+        yield "KV cache", f"{text.kv_bytes_per_token():,} bytes a token, fp16"
     for name, fact in model.facts.items():
         note = f"; {fact.note}" if fact.note else ""
         value = f"{fact.value:,}" if type(fact.value) is int else str(fact.value).lower()

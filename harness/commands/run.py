@@ -6,14 +6,15 @@ import argparse
 
 from harness.ask import models
 from harness.ask.claims import parse_bytes
+from harness.ask.models import SERVED
 from harness.commands import listing, progress
 from harness.commands.context import Context
-from harness.commands.verify import ready
+from harness.commands.verify import ready, tell_cost
 from harness.errors import MissingError, UnknownName, UserError
 from harness.judge.summary import summary
 from harness.plan.cells import Cell
 from harness.run import store
-from harness.run.runtimes import RUNTIMES
+from harness.run.runtimes import RUNTIMES, takes_messages
 from harness.run.session import Session
 
 WORKLOADS = ("speed", "load", "memory")
@@ -35,7 +36,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
         help="end a task once what its answers are worth is known within an interval so wide, "
         "e.g. 0.1: to explore, for no verdict uses such a run",
     )
-    parser.add_argument("--device", default="cpu")
+    parser.add_argument("--device", help="default: the first of the runtime's, mostly cpu")
     parser.add_argument(
         "--context", type=int, help="tokens; default 2048 for memory, 4096 for a task"
     )
@@ -57,15 +58,15 @@ def run(options: argparse.Namespace) -> int:
     plan = [context.planner().planned(cell, options.limit)]
     problems = ready(context, plan, options.offline)
     plan = [context.planner().planned(cell, options.limit)]
-    with progress.progress(plan[0].seconds) as say:
-        session = Session(
-            context.results,
-            context.models,
-            context.tasks,
-            say,
-            options.offline,
-            _width(options),
-        )
+    session = Session(
+        context.results,
+        context.models,
+        context.tasks,
+        offline=options.offline,
+        until_width=_width(options),
+    )
+    tell_cost(context, session.pending(plan))
+    with progress.progress(plan[0].seconds) as session.say:
         problems += session.run(plan)
     if problems:
         raise MissingError("; ".join(problems))
@@ -109,6 +110,8 @@ def _first(model: models.Model, runtime: str, device: str) -> str:
 
     Fixed shapes are what NPUs need and nobody else asks for.
     """
+    if takes_messages(runtime):
+        return SERVED
     formats = RUNTIMES[runtime].formats if runtime in RUNTIMES else ()
     readable = [one for one in model.artifacts if one.format in formats]
     fitting = [one for one in readable if bool(one.context) == device.startswith("npu:")]
@@ -126,14 +129,15 @@ def _cell(context: Context, options: argparse.Namespace) -> Cell:
     if limit is not None and not isinstance(limit, int):
         raise UserError(f"--memory-limit {options.memory_limit}: write it like 4GiB or 512MiB")
     model = models.find(context.models, options.model)
-    workload = options.workload
+    workload, known = options.workload, RUNTIMES.get(options.runtime)
+    device = options.device or (known.devices[0] if known else "cpu")
     return Cell(
         workload=workload,
         task=options.task,
         model=model.id,
-        quantisation=options.quantisation or _first(model, options.runtime, options.device),
+        quantisation=options.quantisation or _first(model, options.runtime, device),
         runtime=options.runtime,
-        device=options.device,
+        device=device,
         context=options.context or (_MEMORY_CONTEXT if workload == "memory" else None),
         memory_limit=limit,
         page_cache="cold" if workload == "load" else None,

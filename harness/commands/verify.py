@@ -12,9 +12,11 @@ from harness.commands.context import Context, choice_arguments, chosen
 from harness.errors import HarnessError, UnknownName, WorkerError
 from harness.judge import judge
 from harness.judge.verdicts import Verdict
+from harness.plan import served
 from harness.plan.planner import Plan, Planned, probe_key
 from harness.publish.site import publish
 from harness.run import probe, store
+from harness.run.runtimes import takes_messages
 from harness.run.session import Session
 
 FAIL_ON = ("refuted", "inconclusive", "invalid")
@@ -38,10 +40,12 @@ def run(options: argparse.Namespace) -> int:
     problems = ready(context, context.planner().plan(claims).cells, options.offline)
     plan = context.planner().plan(claims)
     session = Session(context.results, context.models, context.tasks, offline=options.offline)
-    minutes = Plan(session.pending(plan.cells)).seconds / 60
+    pending = session.pending(plan.cells)
+    minutes = Plan(pending).seconds / 60
     progress.say(
         f"{len(claims)} claims, {len(plan.cells)} cells, about {minutes:.0f} minutes to run"
     )
+    tell_cost(context, pending)
     with progress.progress(minutes * 60) as session.say:
         problems += session.run(plan.cells)
     for problem in dict.fromkeys(problems):
@@ -81,6 +85,15 @@ def ready(context: Context, cells: list[Planned], offline: bool) -> list[str]:
             except WorkerError as error:
                 problems.append(f"{name}: does not run on {runtime}: {error}")
     return problems
+
+
+def tell_cost(context: Context, pending: list[Planned]) -> None:
+    """Before anything is sent to a server that may send a bill."""
+    for planned in pending:
+        if takes_messages(planned.cell.runtime):
+            model, task = context.models[str(planned.cell.model)], str(planned.cell.task)
+            cost = served.cost(model, context.tasks[task], planned.n)
+            progress.say(f"asking {served.where(model)} for {model.name}: {cost}")
 
 
 def _artifacts(cells: list[Planned]) -> list[Planned]:

@@ -6,15 +6,16 @@ tables name, and seconds guessed for two slow laptop cores.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from harness.ask.claims import Claim
 from harness.ask.models import Artifact, HubSource, Model
 from harness.ask.tasks import HubRows, Source, Task
 from harness.metrics import LOOKED_UP
-from harness.plan import estimate
+from harness.plan import estimate, served
 from harness.plan.cells import Cell, cells_of
-from harness.run.runtimes import RUNTIMES
+from harness.run import endpoint
+from harness.run.runtimes import RUNTIMES, takes_messages
 
 
 def told(claim: Claim, models: Mapping[str, Model], tasks: Mapping[str, Task]) -> str:
@@ -22,6 +23,8 @@ def told(claim: Claim, models: Mapping[str, Model], tasks: Mapping[str, Task]) -
     cells = [cell for cell in cells_of(claim) if cell.workload not in LOOKED_UP]
     if not cells or claim.rule is None or any(cell.model not in models for cell in cells):
         return ""
+    if any(takes_messages(cell.runtime) for cell in cells):
+        return _asked(claim.rule.n, cells, models, tasks)
     seconds, guessed = 0.0, False
     fetched: dict[tuple[str, str], int | None] = {}
     for cell in cells:
@@ -39,6 +42,21 @@ def told(claim: Claim, models: Mapping[str, Model], tasks: Mapping[str, Task]) -
     if len(known) < len(fetched):
         what += " and data of a size that only the hub knows" if known else " of unknown size"
     return f", fetches {what} and takes some {_time(seconds)} on two slow laptop cores (a guess)"
+
+
+def _asked(
+    n: int, cells: Sequence[Cell], models: Mapping[str, Model], tasks: Mapping[str, Task]
+) -> str:
+    """What is sent to servers, where each is, and what it costs; "" where a task is not known."""
+    said = []
+    for cell in cells:
+        model, task = models[str(cell.model)], tasks.get(cell.task or "")
+        if task is None:
+            return ""
+        hosted = model.endpoint()
+        at = f"at {' or '.join(hosted.hosts)}" if hosted else "at a server of yours"
+        said.append(f"{served.cost(model, task, n)} {at}")
+    return f", with {endpoint.BASE} and {endpoint.KEY} set: {'; '.join(said)}"
 
 
 def _time(seconds: float) -> str:

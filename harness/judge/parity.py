@@ -77,7 +77,7 @@ def parity(
     typically = median(largest) if largest else None
     return Parity(
         items=len(pairs),
-        same_prompt=sum(one.prompt_sha256 == other.prompt_sha256 for one, other in pairs),
+        same_prompt=sum(_same_prompt(one, other) for one, other in pairs),
         same_ids=sum(_same_ids(one, other) for one, other in pairs),
         same_image_tokens=sum(_same_image_tokens(one, other) for one, other in pairs),
         same_output=sum(_said(one) == _said(other) for one, other in pairs),
@@ -140,6 +140,11 @@ def _template(samples: Sequence[Sample]) -> str | None:
     return next((data.template_sha256 for data in answers if data.template_sha256), None)
 
 
+def _same_prompt(one: ItemData, other: ItemData) -> bool:
+    """A prompt that nobody saw is the same as none."""
+    return one.prompt_sha256 is not None and one.prompt_sha256 == other.prompt_sha256
+
+
 def _same_ids(one: ItemData, other: ItemData) -> bool:
     """Unknown ids are no proof of equal ones."""
     return one.prompt_ids_sha256 is not None and one.prompt_ids_sha256 == other.prompt_ids_sha256
@@ -161,33 +166,40 @@ def _reasons(
     if not pairs:
         return ["no item in common"]
     found = []
+    if any(None in (one.prompt_sha256, other.prompt_sha256) for one, other in pairs):
+        return ["a run's prompts were not seen: a server rendered them"]
     if any(None in (one.prompt_ids_sha256, other.prompt_ids_sha256) for one, other in pairs):
         found.append("a run does not say which token ids it saw")
     if template_a != template_b:
         found.append("the chat templates differ")
-    elif any(one.prompt_sha256 != other.prompt_sha256 for one, other in pairs):
+    elif not all(_same_prompt(one, other) for one, other in pairs):
         found.append("one template, and it was rendered differently")
     same_text = [
         (one, other)
         for one, other in pairs
-        if one.prompt_sha256 == other.prompt_sha256 and not _same_ids(one, other)
+        if _same_prompt(one, other) and not _same_ids(one, other)
     ]
     for name, (mine, theirs) in (("first", (0, 1)), ("second", (1, 0))):
         if any(_starts_twice(pair[mine], pair[theirs]) for pair in same_text):
             found.append(f"the {name} run's prompts start with one more token (a doubled start?)")
     if not all(_same_image_tokens(one, other) for one, other in pairs):
         found.append("an image takes another number of tokens")
-    longer = [one.prompt_tokens - other.prompt_tokens for one, other in same_text]
+    longer = [_tokens(one) - _tokens(other) for one, other in same_text]
     if longer and abs(median(longer)) > 1:
         name = "first" if median(longer) > 0 else "second"
         found.append(f"the {name} run has more tokens: control tokens taken for text?")
     return found
 
 
+def _tokens(item: ItemData) -> int:
+    """Known wherever the prompt was seen."""
+    return item.prompt_tokens or 0
+
+
 def _starts_twice(one: ItemData, other: ItemData) -> bool:
     """Whether `one` begins with a token more than `other`, which follows after it."""
     return (
-        one.prompt_tokens == other.prompt_tokens + 1
+        _tokens(one) == _tokens(other) + 1
         and len(one.prompt_start) > 1
         and one.prompt_start[1:] == other.prompt_start[: len(one.prompt_start) - 1]
     )

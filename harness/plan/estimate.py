@@ -16,7 +16,7 @@ from harness.ask.tasks import Task
 from harness.ask.yaml_file import Row
 from harness.plan.cells import Cell
 from harness.run.protocol import Option, Shape
-from harness.run.tasks import shows_pictures
+from harness.run.tasks import requests, shows_pictures
 
 SAMPLE_BUDGET_SECONDS = 30.0
 PROBE_SHAPE = Shape(prompt_tokens=64, new_tokens=8, repeats=2)
@@ -31,6 +31,7 @@ _MEMORY_SHAPE = Shape(prompt_tokens=64, new_tokens=1, repeats=1)
 
 _TILES = 17  # SmolVLM's most: 16 and the whole picture once more
 _PAGE_PIXELS = 1_000_000
+_PROMPT_TOKENS = 500.0
 _CHECK_TOKENS = 48  # prompt and answer of the output check
 _BITS = {"Q4_0": 4.5, "Q4_1": 5.0, "Q8_0": 8.5}
 _DTYPE_BITS = {"float32": 32.0, "bfloat16": 16.0, "float16": 16.0}
@@ -53,7 +54,7 @@ def guess(model: Model, bits: float = 5.0) -> Probe:
 
     Each token reads them all, so that decoding slows down with the `bits` that a weight takes.
     """
-    billions = model.geometry.parameters() / 1e9
+    billions = model.need_geometry().parameters() / 1e9
     return Probe(
         load_seconds=0.5 + billions,
         prefill_rate=50 / billions,
@@ -109,7 +110,7 @@ def picture_work(model: Model, task: Task | None) -> float:
     else:
         patches = _PAGE_PIXELS // vision.patch**2
         tokens = patches // vision.merge**2
-    return tokens + patches * vision.parameters() / model.geometry.parameters()
+    return tokens + patches * vision.parameters() / model.need_geometry().parameters()
 
 
 def sample_seconds(
@@ -134,14 +135,26 @@ def slowest_seconds(probe: Probe, task: Task) -> float:
 def _item_seconds(probe: Probe, task: Task) -> list[float]:
     """Seconds of an item of each length that the task has, of any item where it has none.
 
-    A BFCL item is some 500 prompt tokens; most answers end before half the limit. What needs more
-    room than others is a conversation: some 8 answers to what fills the half of it.
+    Of a conversation each prompt begins with the one before, which is computed once.
     """
-    prompts, answers = ([task.context / 2], 8) if task.context else ([500.0], 1)
+    requests, _, new = item_requests(task)
+    prompts = [task.context / 2] if task.context else [_PROMPT_TOKENS]
     if isinstance(task.options, LongContext):
         prompts = [float(length) for length in task.options.lengths]
-    answering = answers * task.max_new_tokens / 2 / probe.decode_rate
+    answering = requests * new / probe.decode_rate
     return [prompt / probe.prefill_rate + answering for prompt in prompts]
+
+
+def item_requests(task: Task) -> tuple[float, float, float]:
+    """Of an item: requests, and tokens of a request's prompt and of its answer, as a rule.
+
+    A BFCL item is some 500 prompt tokens; most answers end before half the limit. What needs more
+    room than others is a conversation: some 8 answers to what fills the half of it in the end.
+    """
+    new = task.max_new_tokens / 2
+    if task.context:
+        return 8.0, task.context / 4, new
+    return requests(task.kind), _PROMPT_TOKENS, new
 
 
 def memory_bytes(
@@ -151,8 +164,8 @@ def memory_bytes(
 
     `dtype`: what the runtime turns weights into and keeps the cache in, where it does.
     """
-    weights = int(model.geometry.parameters() * weight_bits(artifact, dtype) / 8)
-    cache = int(model.geometry.kv_bytes(context) * _cache_bits(artifact, dtype) / 16)
+    weights = int(model.need_geometry().parameters() * weight_bits(artifact, dtype) / 8)
+    cache = int(model.need_geometry().kv_bytes(context) * _cache_bits(artifact, dtype) / 16)
     return weights + cache + _OVERHEAD_BYTES
 
 

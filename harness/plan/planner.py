@@ -16,15 +16,22 @@ from harness.ask.models import Artifact, Model
 from harness.ask.tasks import Task
 from harness.errors import MissingError, NotEnough, UnknownName, UserError
 from harness.metrics import LOOKED_UP
-from harness.plan import estimate
+from harness.plan import estimate, served
 from harness.plan.cells import Cell, cells_of, digest
 from harness.prepare.data import need as data_need
 from harness.run.devices import absent
+from harness.run.endpoint import LOOPBACK
 from harness.run.machine import physical_cores
 from harness.run.protocol import Settings, Shape
-from harness.run.runtimes import HEADER_READER, RUNTIMES, installed, settings_for
+from harness.run.runtimes import (
+    HEADER_READER,
+    RUNTIMES,
+    installed,
+    settings_for,
+    takes_messages,
+)
 from harness.run.tasks import kind, libraries, why_alone
-from harness.run.workloads import WORKLOADS
+from harness.run.workloads import workload_of
 
 _TASK_CONTEXT = 4096
 
@@ -50,6 +57,9 @@ class Planned:
     """What the task's data cost."""
     slowest: float = 0.0
     """Seconds of a task's longest item; 0 where all samples of a cell are alike."""
+    lasting: bool = True
+    """Whether a finished run still speaks for the cell. Not where a server on this machine was
+    asked: it may hold another model today."""
 
 
 @dataclass
@@ -109,6 +119,8 @@ class Planner:
         """One cell with settings, shape and cost. Raises UnknownName."""
         if cell.workload in LOOKED_UP:
             return self._without_settings(cell, claims)
+        if takes_messages(cell.runtime):
+            return self._served(cell, n, claims)
         model, artifact = self._artifact(cell)
         need = prepare.need(model, artifact)
         at = probe_key(cell, model, artifact)
@@ -157,13 +169,36 @@ class Planner:
         seconds = 20.0 if cell.workload == "calls" else 0.5
         return Planned(cell, 1, claims, None, None, artifact, need, seconds, None)
 
+    def _served(self, cell: Cell, n: int, claims: tuple[str, ...]) -> Planned:
+        """No artifact and no settings: what a server has and does is its own."""
+        model = self._known(cell)
+        task = self._tasks.get(cell.task or "")
+        problem = _missing_runtime(str(cell.runtime), str(cell.device))
+        problem = problem or served.problem(cell, model, self._tasks)
+        return Planned(
+            cell,
+            n,
+            claims,
+            None,
+            None,
+            None,
+            None,
+            n * served.SECONDS,
+            None,
+            problem,
+            data_need(task.source) if task else None,
+            served.SLOWEST,
+            lasting=bool(problem) or served.where(model) != LOOPBACK,
+        )
+
     def _model(self, cell: Cell) -> Model:
         name = str(cell.model)
         if name not in self._models:
             raise UnknownName("model", name, self._models)
         return self._models[name]
 
-    def _artifact(self, cell: Cell) -> tuple[Model, Artifact]:
+    def _known(self, cell: Cell) -> Model:
+        """The cell's model. Raises UnknownName for one of its names that is in no registry."""
         model = self._model(cell)
         if cell.runtime not in RUNTIMES:
             raise UnknownName("runtime", str(cell.runtime), RUNTIMES)
@@ -171,7 +206,13 @@ class Planner:
             raise UnknownName("device", str(cell.device), RUNTIMES[cell.runtime].devices)
         if cell.task and cell.task not in self._tasks:
             raise UnknownName("task", cell.task, self._tasks)
-        formats = RUNTIMES[cell.runtime].formats
+        return model
+
+    def _artifact(self, cell: Cell) -> tuple[Model, Artifact]:
+        model = self._known(cell)
+        if model.geometry is None:
+            raise UserError(f"{model.id} is hosted: ask it with --runtime openai")
+        formats = RUNTIMES[str(cell.runtime)].formats
         readable = any(one.format in formats for one in model.artifacts)
         return model, model.artifact(str(cell.quantisation), formats if readable else ())
 
@@ -218,10 +259,14 @@ def probe_key(cell: Cell, model: Model, artifact: Artifact) -> str:
 def key(planned: Planned, models: Mapping[str, Model], tasks: Mapping[str, Task]) -> str:
     """The hash of everything that could change the cell's result on this machine."""
     cell, parts = planned.cell, []
-    workload = WORKLOADS["items" if cell.task else str(cell.workload)]
+    workload = workload_of(cell)
+    by_server = takes_messages(cell.runtime)
+    if by_server:
+        parts.append(served.identity(models[str(cell.model)]))
     if planned.artifact and cell.model:
-        runtime = RUNTIMES[cell.runtime or HEADER_READER]
         parts.append(prepare.identity(models[cell.model], planned.artifact))
+    if planned.artifact or by_server:
+        runtime = RUNTIMES[cell.runtime or HEADER_READER]
         parts += [importlib.metadata.version(one) for one in runtime.needs(str(cell.device))]
     if cell.workload == "facts":
         parts.append(digest(models[str(cell.model)]))
@@ -248,7 +293,7 @@ def _held(task: Task, n: int, context: int) -> Task:
 
 
 def _window(model: Model, artifact: Artifact) -> int:
-    return min(model.geometry.context, artifact.context or model.geometry.context)
+    return min(model.need_geometry().context, artifact.context or model.need_geometry().context)
 
 
 def _fixed(model: Model) -> str:

@@ -29,6 +29,7 @@ __all__ = [
 
 SOURCES = {
     "bundled": "harness.prepare.bundled",
+    "endpoint": "harness.prepare.endpoint",
     "export": "harness.prepare.export",
     "hub": "harness.prepare.hub",
     "pypi": "harness.prepare.pypi",

@@ -164,7 +164,7 @@ def _version(distribution: str) -> str | None:
 
 def _weights(model: Model) -> int:
     """Graphs have the embeddings twice where the model has them once: as table and as head."""
-    shape = model.geometry
+    shape = model.need_geometry()
     return model.parameters() + (shape.vocabulary * shape.hidden if shape.tied else 0)
 
 

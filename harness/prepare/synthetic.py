@@ -40,10 +40,10 @@ def identity(model: Model, artifact: Artifact) -> str:
     No two formats have a quantisation in common.
     """
     _check(artifact)
-    unset = {name for name in _LATER if getattr(model.geometry, name) is None}
+    unset = {name for name in _LATER if getattr(model.need_geometry(), name) is None}
     facts = {
         "name": model.name,
-        "geometry": model.geometry.model_dump(exclude=unset),
+        "geometry": model.need_geometry().model_dump(exclude=unset),
         "quantisation": artifact.quantisation,
         "seed": _seed(artifact),
         "writer": _WRITER,

@@ -28,7 +28,7 @@ _USUAL_EPSILON = 1e-5
 def size(model: Model, quantisation: str) -> int:
     """Bytes of the file, within 1 %."""
     total = 2000  # the metadata
-    for tensor in tensors(model.geometry, quantisation):
+    for tensor in tensors(model.need_geometry(), quantisation):
         total += len(tensor.name) + 24 + 8 * len(tensor.shape)
         total += _padded(tensor.bytes)
     return total
@@ -39,7 +39,7 @@ def write(
 ) -> dict[str, str]:
     """Writes the file at `part`, telling `done` the bytes so far; its sha256 under the name ""."""
     gguf = _gguf()
-    whole = list(tensors(model.geometry, quantisation))
+    whole = list(tensors(model.need_geometry(), quantisation))
     _write_header(gguf, model, quantisation, whole, part)
     pools = pool.Pools(lambda kind: _pool(gguf, kind, seed))
     with part.open("r+b") as file:
@@ -111,7 +111,7 @@ def _write_header(
     gguf: Any, model: Model, quantisation: str, whole: list[Tensor], part: Path
 ) -> None:
     """Metadata and the table of tensors, up to where the first tensor begins."""
-    shape = model.geometry
+    shape = model.need_geometry()
     writer = gguf.GGUFWriter(part, shape.architecture)
     writer.add_name(f"{model.name} (synthetic weights)")
     writer.add_string("claimbench.weights", "synthetic")

@@ -28,7 +28,7 @@ _BYTES_PER_NODE = 320  # of the graph's file, with the initialisers that belong 
 
 def size(model: Model, quantisation: str) -> int:
     """Bytes of the folder, within 1 %."""
-    graph = Graph(model.geometry)
+    graph = Graph(model.need_geometry())
     return graph.size + _BYTES_PER_NODE * len(graph.nodes) + 1000
 
 
@@ -36,7 +36,7 @@ def write(
     model: Model, quantisation: str, seed: int, part: Path, done: Callable[[int], None]
 ) -> dict[str, str]:
     """Writes the folder `part`, telling `done` the bytes so far; the sha256 of its weights."""
-    shape = model.geometry
+    shape = model.need_geometry()
     _check(model)
     graph = Graph(shape)
     part.mkdir()
@@ -60,7 +60,7 @@ def write(
 
 
 def _check(model: Model) -> None:
-    matrices = [size for _, size in model.geometry.tensors() if len(size) > 1]
+    matrices = [size for _, size in model.need_geometry().tensors() if len(size) > 1]
     if odd := {columns for _, columns in matrices if columns % BLOCK}:
         raise BadFile(f"{model.id}: rows of {min(odd)} values cannot be int4")
 

@@ -85,7 +85,7 @@ class _Tensor:
 
 def size(model: Model, quantisation: str) -> int:
     """Bytes of the folder: weights, their table of about 120 each, configuration, tokenizer."""
-    every = list(_tensors(model.geometry))
+    every = list(_tensors(model.need_geometry()))
     return sum(tensor.bytes for tensor in every) + 220 * len(every) + 8000
 
 
@@ -97,7 +97,7 @@ def write(
     for name, content in _texts(model).items():
         (part / name).write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
     pools = pool.Pools(lambda fill: _pool(fill, seed))
-    shards = list(_shards(model.geometry))
+    shards = list(_shards(model.need_geometry()))
     index: dict[str, str] = {}
     digests: dict[str, str] = {}
     written = 0
@@ -204,7 +204,7 @@ def _alphabet() -> Iterator[str]:
 
 
 def _config(model: Model) -> dict[str, Any]:
-    shape = model.geometry
+    shape = model.need_geometry()
     kind, name = _CLASSES[shape.architecture]
     config = {
         "_name_or_path": f"{model.name} (synthetic weights)",

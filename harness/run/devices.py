@@ -12,7 +12,7 @@ import json
 import platform
 import subprocess
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -156,6 +156,19 @@ def _onnx() -> Iterator[tuple[str, bool, str]]:
             yield device, True, f"{provider.name}{_PLAYED if executor.emulated else ''}"
 
 
+def _openai() -> Iterator[tuple[str, bool | None, str]]:
+    """Nothing is sent: whether a server answers there is seen when it is asked."""
+    from harness.errors import HarnessError
+    from harness.run import endpoint
+
+    try:
+        found = endpoint.from_environment()
+    except HarnessError as error:
+        yield "server", None, str(error)
+    else:
+        yield "server", True, f"{endpoint.BASE} names {found.place(())}"
+
+
 def _transformers() -> Iterator[tuple[str, bool, str]]:
     import torch
 
@@ -169,7 +182,12 @@ def _transformers() -> Iterator[tuple[str, bool, str]]:
         yield "cuda", False, f"torch {torch.__version__} finds no CUDA device or driver"
 
 
-ASKED = {"llama.cpp": _llamacpp, "onnx": _onnx, "transformers": _transformers}
+ASKED: dict[str, Callable[[], Iterator[tuple[str, bool | None, str]]]] = {
+    "llama.cpp": _llamacpp,
+    "onnx": _onnx,
+    "openai": _openai,
+    "transformers": _transformers,
+}
 
 if __name__ == "__main__":
     found = {device: (yes, words) for device, yes, words in ASKED[sys.argv[1]]()}

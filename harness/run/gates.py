@@ -17,6 +17,7 @@ from harness.run.records import (
     ItemData,
     LoadData,
     MemoryData,
+    Reply,
     Sample,
     SpeedData,
 )
@@ -37,6 +38,8 @@ def gates(
 ) -> list[Gate]:
     """All gates of a run but the session's A/A control."""
     found = [_failures(cell, samples)]
+    if replies := _replies(samples):
+        return [*found, *_unseen(), _one_model(replies)]
     if settings is None:
         return found
     found += [_settings(settings, samples), _device(cell, samples), _evaluated(shape, samples)]
@@ -64,6 +67,9 @@ def warnings(cell: Cell, samples: Sequence[Sample]) -> list[str]:
     found = []
     if emulated(samples):
         found.append(f"{cell.device} is emulated here: only its answers are the device's own")
+    builds = {reply.system_fingerprint for reply in _replies(samples)}
+    if len(builds) > 1:
+        found.append(f"the server was {len(builds)} builds while it was asked, by its own word")
     for name, share, (doubtful, _) in (
         ("stolen CPU time", _worst(samples, "steal_share"), STEAL),
         ("CPU pressure", _worst(samples, "cpu_pressure_share"), PRESSURE),
@@ -116,6 +122,35 @@ def _failures(cell: Cell, samples: Sequence[Sample]) -> Gate:
     return Gate(name="samples", passed=share <= FAILED, detail=detail)
 
 
+def _replies(samples: Iterable[Sample]) -> list[Reply]:
+    """What a server said of each of its answers; empty where no server was asked."""
+    items = (one.data for one in samples if isinstance(one.data, ItemData))
+    turns = (turn for item in items for turn in (item, *item.later))
+    return [turn.reply for turn in turns if turn.reply]
+
+
+def _unseen() -> list[Gate]:
+    """What cannot be known of a server, each by the name that it has elsewhere."""
+    return [
+        Gate(name=name, passed=None, detail=detail)
+        for name, detail in (
+            ("prompt", "prompt not seen: the server renders it"),
+            ("settings", "not told: a server may have defaults of its own, penalties for instance"),
+            ("evaluated tokens", "not told: the server may have answered from a cache"),
+            ("weights", "not seen: which model it is, is what the server says"),
+        )
+    ]
+
+
+def _one_model(replies: Sequence[Reply]) -> Gate:
+    """Another model behind the same address, half way through, would make two halves of a run."""
+    names = sorted({reply.model or "" for reply in replies})
+    passed = None if names == [""] else len(names) == 1
+    told = {None: "the replies name no model", True: f"every reply is from {names[0]}"}
+    detail = told.get(passed, f"replies from {', '.join(name or 'no name' for name in names)}")
+    return Gate(name="one model", passed=passed, detail=detail)
+
+
 def _applied(samples: Iterable[Sample]) -> list[Applied]:
     found = (getattr(sample.data, "applied", None) for sample in samples)
     return [applied for applied in found if applied]
@@ -152,6 +187,7 @@ def _evaluated(shape: Shape | None, samples: Sequence[Sample]) -> Gate:
             pairs |= {
                 (turn.prompt_tokens - turn.reused_tokens, turn.evaluated_tokens)
                 for turn in (data, *data.later)
+                if turn.prompt_tokens is not None and turn.evaluated_tokens is not None
             }
         elif shape and isinstance(data, MemoryData):
             pairs.add((shape.prompt_tokens, data.evaluated_tokens))

@@ -19,8 +19,10 @@ from harness.plan.planner import Planned, key
 from harness.prepare.data import fetch as fetch_data
 from harness.run import gates, store
 from harness.run.protocol import Request
+from harness.run.reached import reached
 from harness.run.records import (
     ArtifactRecord,
+    EndpointRecord,
     Gate,
     HarnessRecord,
     ItemData,
@@ -29,10 +31,10 @@ from harness.run.records import (
     Sample,
     TaskRecord,
 )
-from harness.run.runtimes import HEADER_READER, RUNTIMES
+from harness.run.runtimes import HEADER_READER, RUNTIMES, takes_messages
 from harness.run.so_far import SoFar
 from harness.run.tasks import check_machine, kind, libraries
-from harness.run.workloads import WORKLOADS
+from harness.run.workloads import WORKLOADS, workload_of
 
 
 @dataclass
@@ -46,6 +48,7 @@ class Job:
     artifact: ArtifactRecord | None
     task: TaskRecord | None
     arm: Literal["measured", "control"] = "measured"
+    endpoint: EndpointRecord | None = None
     until_width: float | None = None
     """A task may end where the interval of what its answers are worth is no wider."""
     so_far: SoFar = field(init=False)
@@ -95,26 +98,16 @@ def make(
 ) -> Job:
     """Prepares artifact and data. Raises HarnessError where they can't be had."""
     cell, name = planned.cell, key(planned, models, tasks)
-    workload = WORKLOADS["items" if cell.task else str(cell.workload)]
-    artifact, prepared, data, task = None, None, None, None
-    if planned.artifact and cell.model:
-        model = models[cell.model]
-        prepared = prepare.prepare(model, planned.artifact, offline=offline)
-        artifact = ArtifactRecord(
-            format=planned.artifact.format,
-            quantisation=planned.artifact.quantisation,
-            sha256=prepared.sha256,
-            bytes=prepared.bytes,
-            weights=planned.artifact.weights,
-            source=prepare.origin(planned.artifact, prepared),
-        )
+    (artifact, what), endpoint, data, task = _artifact(planned, models, offline), None, None, None
+    if takes_messages(cell.runtime):
+        endpoint = reached(models[str(cell.model)], offline)
+        what = endpoint.model
     if cell.task:
         data, task = _task(tasks[cell.task], planned.n, offline)
-    runtime = RUNTIMES[cell.runtime or HEADER_READER].target if artifact else None
     request = Request(
-        workload=workload.target,
-        runtime=runtime,
-        artifact=str(prepared.path) if prepared else None,
+        workload=workload_of(cell).target,
+        runtime=RUNTIMES[cell.runtime or HEADER_READER].target if what else None,
+        artifact=what,
         settings=planned.settings,
         shape=planned.shape,
         page_cache=cell.page_cache,
@@ -124,7 +117,27 @@ def make(
         task_data=data,
         limit=planned.n if cell.task else None,
     )
-    return Job(planned, name, store.Journal(machine_folder, name), request, artifact, task)
+    journal = store.Journal(machine_folder, name)
+    return Job(planned, name, journal, request, artifact, task, endpoint=endpoint)
+
+
+def _artifact(
+    planned: Planned, models: Mapping[str, Model], offline: bool
+) -> tuple[ArtifactRecord | None, str | None]:
+    """The cell's artifact, prepared, and its path; None where it has none."""
+    artifact = planned.artifact
+    if artifact is None or planned.cell.model is None:
+        return None, None
+    prepared = prepare.prepare(models[planned.cell.model], artifact, offline=offline)
+    record = ArtifactRecord(
+        format=artifact.format,
+        quantisation=artifact.quantisation,
+        sha256=prepared.sha256,
+        bytes=prepared.bytes,
+        weights=artifact.weights,
+        source=prepare.origin(artifact, prepared),
+    )
+    return record, str(prepared.path)
 
 
 def _task(task: Task, rows: int, offline: bool) -> tuple[str, TaskRecord]:
@@ -167,6 +180,7 @@ def record(job: Job, machine: str, session: str, extra: list[Gate]) -> Run:
         harness=_harness(),
         runtime=_runtime(runtime_name, str(cell.device or "cpu")),
         artifact=job.artifact,
+        endpoint=job.endpoint,
         task=job.task and job.task.model_copy(update={"template_sha256": _template(samples)}),
         gates=[
             *gates.gates(cell, planned.settings, planned.shape, samples),

@@ -123,29 +123,43 @@ class MemoryData(Row):
     sampler: Sampler
 
 
+class Reply(Row):
+    """What a server says of its own answer. Null: it does not say.
+
+    `request_sha256` is that of the whole request as it was sent: model, messages, tools, limit.
+    """
+
+    request_sha256: Sha256
+    model: str | None
+    system_fingerprint: str | None
+    finish_reason: str | None
+
+
 class Turn(Row):
     """One request to a model, and what came of it.
 
-    Where the likelihood of options was asked for, the prompt is the context and each option but
-    its last token: that one is looked up, never fed.
+    What of prompt and tokens a server does not show or tell is null; then there is a `reply`. Where
+    the likelihood of options was asked for, the prompt is the context and each option but its last
+    token: that one is looked up, never fed.
     """
 
-    prompt_sha256: Sha256
-    prompt_tokens: int
+    prompt_sha256: Sha256 | None
+    prompt_tokens: int | None
     prompt_start: list[int] = []
     prompt_ids_sha256: Sha256 | None = None
-    """Of the token ids as a JSON list. Null: written before runtimes were compared."""
+    """Of the token ids as a JSON list. Null: not shown, or from before runtimes were compared."""
     image_tokens: int | None = None
     """How many of the prompt's tokens stand for images. Null: written before there were any."""
     image_seconds: float | None = None
     """From pixels to embeddings. Null: no image."""
-    evaluated_tokens: int
+    evaluated_tokens: int | None
     reused_tokens: int = 0
     """Of the prompt's tokens, those that the cache held from an item before, or under way."""
-    new_tokens: int
+    new_tokens: int | None
     stopped: Literal["end", "length", "stop"] | None
     """By the model's own end, by the limit of the task, by a text at which the task stops.
-    Null: nothing was generated."""
+    Null: nothing was generated, or a server does not say which."""
+    reply: Reply | None = None
     logprobs: list[list[float]] = []
     """Of each token of each option, where the likelihood of options was asked for."""
     likeliest: list[list[int]] = []
@@ -296,6 +310,17 @@ class HarnessRecord(Row):
     dirty: bool | None
 
 
+class EndpointRecord(Row):
+    """Where a server was asked for a model, and under which name.
+
+    `place`: "loopback", the host where models.yaml names it, or "another host": a name may tell
+    whose server it is.
+    """
+
+    place: str
+    model: str
+
+
 class Run(Row):
     """The samples of one cell on one machine in one go. Samples lie beside it, one per line."""
 
@@ -317,6 +342,7 @@ class Run(Row):
     harness: HarnessRecord
     runtime: RuntimeRecord | None
     artifact: ArtifactRecord | None
+    endpoint: EndpointRecord | None = None
     task: TaskRecord | None
     gates: list[Gate]
     warnings: list[str]

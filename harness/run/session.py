@@ -19,7 +19,7 @@ from pydantic import ValidationError
 from harness import lock
 from harness.ask.models import Model
 from harness.ask.tasks import Task
-from harness.errors import HarnessError, WorkerError
+from harness.errors import HarnessError, MissingError, WorkerError
 from harness.plan.cells import digest
 from harness.plan.planner import Planned, key
 from harness.run import gates, noise, store
@@ -71,6 +71,8 @@ class Session:
 
     def _sessions(self, planned: Planned) -> set[str]:
         """The sessions in which this machine ran the cell whole and validly."""
+        if not planned.lasting:
+            return set()
         name = key(planned, self.models, self.tasks)
         return {
             run.session
@@ -105,7 +107,10 @@ class Session:
         control = self._control(turns)
         self._take_turns([*turns, *control])
         for job in (job for job in jobs if not takes_turns(job.planned)):
-            self._complete(job)
+            try:
+                self._complete(job)
+            except MissingError as error:
+                problems.append(f"{job.planned.cell.name}: {error}")
             self._finish([job], [])
         self._finish_turns(turns, control)
         return problems

@@ -7,11 +7,13 @@ from pathlib import Path
 
 import pytest
 
-from harness.ask import models
+from harness.ask import models, prices
 from harness.errors import BadFile, UnknownName, UserError
 
 ROOT = Path(__file__).parents[2]
-MODELS = models.load(ROOT / "models.yaml")
+EVERY = models.load(ROOT / "models.yaml")
+MODELS = {name: model for name, model in EVERY.items() if model.geometry}
+"""Those of which weights are published."""
 
 # Bytes of KV cache per token at 16 bits, from the publishers' configurations by hand.
 KV = {
@@ -94,6 +96,17 @@ def test_what_is_unconfirmed_names_a_field_and_is_no_fact(name: str) -> None:
         assert field in type(getattr(model, part)).model_fields
     if "geometry.context" in model.unconfirmed:
         assert "context_window" not in model.facts
+
+
+def test_a_model_without_weights_is_one_that_somebody_serves() -> None:
+    hosted = {name: model.endpoint() for name, model in EVERY.items() if not model.geometry}
+    assert hosted
+    for name, source in hosted.items():
+        assert source
+        assert source.service in prices.load(ROOT / "prices.yaml")
+        assert EVERY[name].alias_note
+        with pytest.raises(UserError, match="hosted model"):
+            EVERY[name].parameters()
 
 
 @pytest.mark.parametrize("name", MODELS)

@@ -71,6 +71,27 @@ def test_a_data_set_of_unknown_size_is_named_as_such() -> None:
     )
 
 
+SERVED = {"runtime": "openai", "device": "server", "quantisation": "served"}
+
+
+def test_a_hosted_model_costs_requests_and_dollars() -> None:
+    asked = _claim(task="tool_chains", n=100, **SERVED)
+    asked = asked.model_copy(update={"model": "mistral-medium-3"})
+    said = told(asked, MODELS, TASKS)
+    assert said == (
+        ", with OPENAI_BASE_URL and OPENAI_API_KEY set: some 720 requests, 360,000 tokens of "
+        "prompts and 34,560 of answers, $0.21 at the list price of 2025-06-03 (a guess) at "
+        "api.mistral.ai or services.ai.azure.com"
+    )
+
+
+def test_a_server_of_ones_own_has_no_price() -> None:
+    said = told(_claim(task="bfcl_simple_python", **SERVED), MODELS, TASKS)
+    assert "some 50 requests" in said
+    assert said.endswith("(a guess) at a server of yours")
+    assert "$" not in said
+
+
 @pytest.mark.parametrize("items", [10, 100])
 def test_time_grows_with_the_items(items: int) -> None:
     asked = _claim(task="tool_chains", quantisation="Q4_K_M", n=items)

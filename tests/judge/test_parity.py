@@ -55,6 +55,18 @@ def test_how_far_the_first_tokens_are_apart() -> None:
     assert parity([item()], [item(first_logprobs=[(8, -1.0)])]).apart is None
 
 
+def test_prompts_that_nobody_saw_are_not_the_same() -> None:
+    """Unknown is no proof of equal: a server rendered both."""
+    unseen = {"prompt_sha256": None, "prompt_tokens": 10, "prompt_ids_sha256": None}
+    unseen |= {"evaluated_tokens": None, "new_tokens": None, "template_sha256": None}
+    one = item(**unseen)
+    for other in (one, item()):
+        found = parity([one], [other])
+        assert not found.passed
+        assert (found.same_prompt, found.same_ids, found.same_output) == (0, 0, 1)
+        assert found.reasons == ("a run's prompts were not seen: a server rendered them",)
+
+
 def test_tokens_that_nobody_would_say_are_left_out() -> None:
     one = item(first_logprobs=[(5, -0.01), (6, -5.0)])
     other = item(first_logprobs=[(5, -0.02), (6, -9.0)])

@@ -6,7 +6,7 @@ import importlib.metadata
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 from harness.run.protocol import Option, Settings
 
@@ -39,6 +39,8 @@ class Entry:
     """By device: what is asked for otherwise there."""
     parallel: bool = False
     """Whether it is a `ParallelRuntime`."""
+    items: Literal["items", "messages"] = "items"
+    """The workload that asks a task's items: of a `Runtime`, or of a `Chat`."""
 
     @property
     def own(self) -> str:
@@ -102,6 +104,15 @@ RUNTIMES: dict[str, Entry] = {
         },
         builds=("onnxruntime-gpu", "onnxruntime-directml"),
     ),
+    "openai": Entry(
+        "harness.run.runtimes.openai:OpenAi",
+        ("httpx2",),
+        "openai",
+        ("server",),
+        ("endpoint",),
+        lambda *_: {},
+        items="messages",
+    ),
     "transformers": Entry(
         "harness.run.runtimes.transformers:Transformers",
         ("transformers", "torch", "tokenizers", "accelerate", "gguf"),
@@ -120,6 +131,11 @@ PARALLEL = "parallel"
 
 HEADER_READER = "llama.cpp"
 """The runtime that reads facts off an artifact's header."""
+
+
+def takes_messages(runtime: str | None) -> bool:
+    """Whether it is a server's: no artifact lies here, no token and no prompt is seen."""
+    return runtime in RUNTIMES and RUNTIMES[runtime].items == "messages"
 
 
 def settings_for(
@@ -313,12 +329,43 @@ class ParallelRuntime(Runtime, Protocol):
         ...
 
 
+@dataclass(frozen=True)
+class Said:
+    """A server's answer, with its own counts of tokens. None: it does not tell."""
+
+    text: str
+    prompt_tokens: int | None
+    new_tokens: int | None
+    stopped: str | None
+    reply: dict[str, Any]
+    """As `harness.run.records.Reply`."""
+
+
+class Chat(Protocol):
+    """What takes messages and gives text. Who renders the prompt is not known here."""
+
+    def load(self, name: str, alive: Callable[[], None]) -> None:
+        """From now on, the model of this name; `alive` is called while it is waited for."""
+        ...
+
+    def reply(
+        self, messages: Sequence[dict[str, Any]], max_new_tokens: int, *,
+        tools: list[dict[str, Any]] | None = None, stop: Sequence[str] = (),
+    ) -> Said:  # fmt: skip
+        """One greedy answer. Raises ArtifactRefused for this one, ServerGone for all."""
+        ...
+
+
 class ArtifactRefused(Exception):
     """The runtime can't use the artifact; the message is the runtime's own."""
 
 
 class NoRoom(ArtifactRefused):
     """A prompt and its answer take more tokens than the context has."""
+
+
+class ServerGone(ArtifactRefused):
+    """A server that does not answer now: the next request would fare no better."""
 
 
 def stopped(ended: bool, cut: bool) -> str:

@@ -183,10 +183,32 @@ def why_alone(task: Task) -> str | None:
     """
     if shows_pictures(task.kind):
         return f"the items of {task.name} have pictures, and are asked one at a time"
-    weighs = getattr(kind(task.kind), "weighs", None)
-    if weighs and weighs(task):
+    if _weighs(task):
         return f"{task.name} asks for likelihoods, of one item at a time"
     return None
+
+
+def _weighs(task: Task) -> bool:
+    own = getattr(kind(task.kind), "weighs", None)
+    return bool(own and own(task))
+
+
+def requests(name: str) -> float:
+    """How often an item of a kind asks the model, on average: those of several say REQUESTS."""
+    return float(getattr(kind(name), "REQUESTS", 1))
+
+
+def beyond_messages(task: Task) -> str | None:
+    """What a task wants of a model beside text for messages; None where that is all.
+
+    Few want more: their kinds offer `beyond_messages` in their module, or `weighs`.
+    """
+    if shows_pictures(task.kind):
+        return "pictures"
+    if _weighs(task):
+        return "how likely a text is"
+    own = getattr(kind(task.kind), "beyond_messages", None)
+    return own(task) if own else None
 
 
 def needs(task: Task) -> dict[str, str]:

@@ -62,6 +62,10 @@ def needs(task: Task) -> dict[str, str]:
     return {"llguidance": "grammar"} if _held(task) else {}
 
 
+def beyond_messages(task: Task) -> str | None:
+    return "a grammar over the answer" if _held(task) else None
+
+
 def ask(task: Task, item: Item, respondent: Respondent) -> str:
     schema = item.payload["schema"] if _held(task) else None
     return respondent.answer(item.messages, task.max_new_tokens, schema=schema)

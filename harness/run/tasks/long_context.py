@@ -86,6 +86,10 @@ def depth(number: int) -> float:
     return sum((number >> bit & 1) / (2 << bit) for bit in range(number.bit_length()))
 
 
+def beyond_messages(task: Task) -> str | None:
+    return "prompts of a length that is counted in tokens"
+
+
 def ask(task: Task, item: Item, respondent: Respondent) -> str:
     messages = fitted(item, task.max_new_tokens, respondent.prompt_tokens)
     return respondent.answer(messages, task.max_new_tokens)

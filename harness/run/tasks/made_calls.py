@@ -84,6 +84,13 @@ def check_place(task: Task, tools: str) -> None:
         raise BadFile(f"task {task.name}: a prompt holds {PLACE} once, one for a template never")
 
 
+def beyond_messages(task: Task) -> str | None:
+    """Calls that a server has read are written again in Hermes' format, and in no other."""
+    options = _options(task)
+    other = options.tools == "template" and options.parser != "hermes"
+    return f"calls as {options.parser} writes them" if other else None
+
+
 def ask(task: Task, item: Item, respondent: Respondent) -> str:
     tools = shown(item.payload["functions"]) if _options(task).tools == "template" else None
     return respondent.answer(item.messages, task.max_new_tokens, tools=tools)

@@ -93,6 +93,11 @@ def items(task: Task, wheel: Path, limit: int | None) -> list[Item]:
             raise wheel_data.unknown_shape(task, error) from error
 
 
+def beyond_messages(task: Task) -> str | None:
+    """A server wants each result under the number of its call, and here one message has all."""
+    return "results of calls as one message" if _options(task).tools == "template" else None
+
+
 def ask(task: Task, item: Item, respondent: Respondent) -> str:
     """Asks on until the last request is met, or the conversation is cut short."""
     payload, by_template = item.payload, _options(task).tools == "template"

@@ -46,6 +46,8 @@ OUTCOMES = {
 """Of an answer that is not right, what it first did wrong; the detail says after how many calls."""
 
 LENGTHS = (1, 2, 4, 8, 16)
+REQUESTS = sum(LENGTHS) / len(LENGTHS) + 1
+"""Of an item that goes right, on average: its look-ups and the report."""
 SPARE_TURNS = 3
 _REPORT = "report"
 _RELATIONS = ("manager", "neighbour", "teacher", "friend", "doctor", "cousin")
@@ -64,6 +66,11 @@ def items(task: Task, data: Path, limit: int | None) -> list[Item]:
     return made_calls.distinct(task, parts, lambda id_, draw: _item(task, options, id_, draw))[
         :count
     ]
+
+
+def beyond_messages(task: Task) -> str | None:
+    """A server wants each result under the number of its call, and here one message has all."""
+    return "results of calls as one message" if _options(task).tools == "template" else None
 
 
 def ask(task: Task, item: Item, respondent: Respondent) -> str:

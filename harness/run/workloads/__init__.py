@@ -8,10 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from harness.run.protocol import Channel, Request
-from harness.run.runtimes import Runtime, fixed_prompt
+from harness.run.runtimes import RUNTIMES, Runtime, fixed_prompt
+
+if TYPE_CHECKING:  # pydantic, which a worker does without
+    from harness.plan.cells import Cell
 
 Measure = Callable[[Request, Channel], Iterator[dict[str, Any]]]
 
@@ -39,9 +42,17 @@ WORKLOADS: dict[str, Workload] = {
     "prices": Workload("harness.run.workloads.prices:measure", 1, needs_runtime=False),
     "calls": Workload("harness.run.workloads.calls:measure", 1, needs_runtime=False),
     "items": Workload("harness.run.workloads.items:measure", 1),
+    "messages": Workload("harness.run.workloads.messages:measure", 1),
 }
 
 _CHECK_PROMPT, _CHECK_TOKENS = 32, 16
+
+
+def workload_of(cell: Cell) -> Workload:
+    """What a worker does with the cell; a task's items are asked as its runtime can be asked."""
+    if cell.task:
+        return WORKLOADS[RUNTIMES[str(cell.runtime)].items]
+    return WORKLOADS[str(cell.workload)]
 
 
 def make_runtime(request: Request) -> Runtime:

@@ -89,7 +89,7 @@ class Listener:
         )
         self._answered()
         said = answer.tokens[:-1] if answer.stopped == "end" else answer.tokens
-        return _before(self._runtime.detokenize(said), stop)
+        return before(self._runtime.detokenize(said), stop)
 
     def prompt_tokens(self, messages: Sequence[dict[str, Any]]) -> int:
         return len(self._runtime.tokenize(render(self._template, messages)))
@@ -184,7 +184,7 @@ class Listener:
         return told
 
 
-def _before(text: str, stop: Sequence[str]) -> str:
+def before(text: str, stop: Sequence[str]) -> str:
     """`text` up to the first place where any of `stop` begins."""
     found = [at for one in stop if (at := text.find(one)) >= 0]
     return text[: min(found)] if found else text
