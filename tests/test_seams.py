@@ -65,7 +65,8 @@ def checkout(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     folder = tmp_path / "checkout"
     for name in ("claims", "pages", "tasks"):
         shutil.copytree(ROOT / name, folder / name)
-    shutil.copy(ROOT / "models.yaml", folder)
+    for name in ("models.yaml", "prices.yaml"):
+        shutil.copy(ROOT / name, folder)
     monkeypatch.chdir(folder)
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     return folder

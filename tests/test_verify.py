@@ -33,7 +33,8 @@ def checkout(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("checkout")
     for name in ("pages", "claims", "tasks"):
         shutil.copytree(ROOT / name, folder / name)
-    shutil.copy(ROOT / "models.yaml", folder)
+    for name in ("models.yaml", "prices.yaml"):
+        shutil.copy(ROOT / name, folder)
     return folder
 
 

@@ -14,7 +14,7 @@ from collections.abc import Generator, Iterator
 from dataclasses import dataclass, field
 from typing import IO, Any, cast
 
-from harness.errors import WorkerError
+from harness.errors import MissingError, WorkerError
 from harness.run.limit import Cap
 from harness.run.machine import scrub
 from harness.run.protocol import Request
@@ -53,7 +53,10 @@ class Worker:
     sampler: dict[str, Any] | None = None
 
     def events(self) -> Generator[dict[str, Any], None, None]:
-        """What the worker says, up to its end. Raises WorkerError with the cause."""
+        """What the worker says, up to its end. Raises WorkerError with the cause.
+
+        And MissingError where a server that it asks is gone: that is no fault of a sample.
+        """
         reader, writer = os.pipe()
         with tempfile.TemporaryFile() as log:
             with contextlib.ExitStack() as stack:
@@ -104,6 +107,8 @@ class Worker:
                 if watch:
                     watch.enter(None if event["name"] == "end" else event["name"])
                 _tell(process, "go")
+            elif event["event"] == "gone":
+                raise MissingError(f"{scrub(event['detail'])}; the same command goes on")
             elif event["event"] != "alive":  # that was heard, which is all that it is for
                 yield event
         raise WorkerError("crashed", "")

@@ -25,7 +25,8 @@ def checkout(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("first")
     for name in ("claims", "pages", "tasks"):
         shutil.copytree(ROOT / name, folder / name)
-    shutil.copy(ROOT / "models.yaml", folder)
+    for name in ("models.yaml", "prices.yaml"):
+        shutil.copy(ROOT / name, folder)
     known, results = claims.load(folder / "claims"), folder / "results"
     for machine in ("laptop", "board"):
         speeds = [[records.speed(rate, 70) for rate in RATES]] * 2

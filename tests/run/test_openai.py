@@ -287,9 +287,10 @@ def planned(n: int, one: Cell) -> Planned:
     [
         (cell(None, workload="speed"), "speed is that of its machine"),
         (cell(None, workload="memory", context=2048), "memory is that of its machine"),
-        (cell(context=8192), "leave both out"),
+        (cell(context=8192), "leave them out"),
+        (cell(parallel=4), "leave them out"),
         (cell(quantisation="Q4_1"), "only the server knows"),
-        (cell("mmlu"), "how likely each option is"),
+        (cell("mmlu"), "how likely a text is"),
         (cell("news_from_nowhere"), "how likely a text is"),
         (cell("needle"), "counted in tokens"),
         (cell("easy_vqa"), "pictures"),
