@@ -54,12 +54,24 @@ def test_every_runtime_answers_for_each_of_its_devices() -> None:
     assert answers.keys() == devices.ASKED.keys()
     for name in answers:
         assert answers[name].keys() == set(RUNTIMES[name].devices)
-        assert answers[name]["cpu"].yes
+        if "cpu" in answers[name]:
+            assert answers[name]["cpu"].yes
 
 
 def answering(monkeypatch: pytest.MonkeyPatch, code: str) -> None:
     """A runtime whose process runs this."""
     monkeypatch.setattr(devices, "_COMMAND", (sys.executable, "-c", code))
+
+
+def test_a_server_is_one_that_the_environment_names(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nothing is sent there: that it answers is not said."""
+    monkeypatch.delenv("OPENAI_BASE_URL", raising=False)
+    nowhere = devices.ask(["openai"])["openai"]["server"]
+    assert nowhere.yes is None
+    assert "set OPENAI_BASE_URL" in nowhere.words
+    monkeypatch.setenv("OPENAI_BASE_URL", "http://127.0.0.1:1/v1")
+    named = devices.ask(["openai"])["openai"]["server"]
+    assert named == Usable(True, "OPENAI_BASE_URL names loopback")
 
 
 def test_what_a_library_prints_is_no_answer(monkeypatch: pytest.MonkeyPatch) -> None:
