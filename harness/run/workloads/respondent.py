@@ -88,8 +88,11 @@ class Listener:
             }
         )
         self._answered()
+        return before(self._text(answer), stop)
+
+    def _text(self, answer: Answer) -> str:
         said = answer.tokens[:-1] if answer.stopped == "end" else answer.tokens
-        return before(self._runtime.detokenize(said), stop)
+        return self._runtime.detokenize(said)
 
     def prompt_tokens(self, messages: Sequence[dict[str, Any]]) -> int:
         return len(self._runtime.tokenize(render(self._template, messages)))
