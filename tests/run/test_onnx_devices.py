@@ -109,7 +109,7 @@ def test_a_build_with_a_provider_does_in_place_of_the_usual_one(
     assert entry.own == "onnxruntime-gpu"
     assert list(entry.needs("cuda")) == ["onnxruntime-gpu", "tokenizers"]
     assert list(entry.needs("cpu")) == ["onnxruntime-gpu", "tokenizers"]
-    assert entry.needs("directml")["onnxruntime-directml"] == "onnx-directml"
+    assert entry.needs("directml")["onnxruntime-windowsml"] == "onnx-directml"
 
 
 def test_what_a_device_needs_beside_the_runtime() -> None:

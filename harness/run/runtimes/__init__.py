@@ -98,11 +98,11 @@ RUNTIMES: dict[str, Entry] = {
         },
         {
             "cuda": ("onnxruntime-gpu", "onnx-gpu"),
-            "directml": ("onnxruntime-directml", "onnx-directml"),
+            "directml": ("onnxruntime-windowsml", "onnx-directml"),
             "npu:qnn": ("onnxruntime-qnn", "qnn"),
             "npu:openvino": ("onnxruntime-ep-openvino", "openvino"),
         },
-        builds=("onnxruntime-gpu", "onnxruntime-directml"),
+        builds=("onnxruntime-gpu", "onnxruntime-windowsml"),
     ),
     "openai": Entry(
         "harness.run.runtimes.openai:OpenAi",

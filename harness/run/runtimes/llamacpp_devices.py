@@ -59,9 +59,9 @@ def gpus(device: str) -> list[Gpu]:
     if found:
         return found
     if ggml["ggml_backend_reg_by_name"](backend.encode()):
-        raise ArtifactRefused(f"llama.cpp's {backend} back end is here and finds no device")
+        raise ArtifactRefused(f"llama.cpp's back end for {device} is here and finds no device")
     raise ArtifactRefused(
-        f"this build of llama.cpp has no {backend} back end; with what that needs installed, run: "
+        f"this build of llama.cpp has no back end for {device}; with what one needs there, run: "
         f"CMAKE_ARGS=-DGGML_{device.upper()}=on python -m pip install --force-reinstall --no-deps "
         f"--no-cache-dir --no-binary llama-cpp-python llama-cpp-python=={llama_cpp.__version__}"
     )

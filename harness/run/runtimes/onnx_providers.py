@@ -31,8 +31,9 @@ _OF_SHAPES = frozenset(
     [
         *("Add", "Sub", "Mul", "Div", "Mod", "Max", "Min", "Cast", "Identity", "Range", "Where"),
         *("And", "Or", "Not", "Equal", "Greater", "GreaterOrEqual", "Less", "LessOrEqual"),
-        *("Shape", "Size", "Gather", "Slice", "Concat", "Squeeze", "Unsqueeze", "Reshape"),
-        *("ConstantOfShape", "Expand", "ReduceMax", "ReduceMin", "ReduceProd", "ReduceSum"),
+        *("Shape", "Size", "Gather", "GatherND", "Slice", "Concat", "Squeeze", "Unsqueeze"),
+        *("Reshape", "Expand", "ConstantOfShape", "Clip"),
+        *("ReduceMax", "ReduceMin", "ReduceProd", "ReduceSum"),
     ]
 )
 """Operators that work out shapes, positions and masks. Providers that leave `shapes_apart` have
@@ -42,7 +43,7 @@ all of them for floating-point numbers, so that what they leave is in whole numb
 @dataclass(frozen=True)
 class Provider:
     """`memory`: ONNX Runtime's name of where the device's memory is. `package`: the distribution
-    that has the provider; `plugin`: its module, where it comes beside ONNX Runtime, and then
+    that has it; `plugin`: its module, where it comes beside ONNX Runtime, and then
     `backend`: its function that names the library for an NPU, where it has several.
     """
 
@@ -67,8 +68,8 @@ PROVIDERS = {
         options={"use_tf32": "0"},  # else float32 is multiplied with 10 bits of its 23
         shapes_apart=True,
     ),
-    "directml": Provider("DmlExecutionProvider", "dml", "onnxruntime-directml", shapes_apart=True),
-    "coreml": Provider("CoreMLExecutionProvider", "cpu", "onnxruntime"),
+    "directml": Provider("DmlExecutionProvider", "dml", "onnxruntime-windowsml", shapes_apart=True),
+    "coreml": Provider("CoreMLExecutionProvider", "cpu", "onnxruntime for macOS"),
     "npu:qnn": Provider(
         "QNNExecutionProvider",
         "cpu",
@@ -97,8 +98,8 @@ class Executor:
         elif self.provider.name not in api.get_available_providers():
             here = ", ".join(api.get_available_providers())
             raise ArtifactRefused(
-                f"this onnxruntime has {here}, and no {self.provider.name}; in an environment of "
-                f"its own, run: python -m pip install {self.provider.package}"
+                f"this onnxruntime has {here}, and no {self.provider.name}: "
+                f"{self.provider.package} has it"
             )
         if device == "cuda":  # NVIDIA's libraries, where they were installed as packages
             api.preload_dlls()
