@@ -107,9 +107,7 @@ def test_a_back_end_that_is_not_built_comes_with_the_command_that_builds_it(
     smollm2: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setitem(BACKENDS, "vulkan", "Nobody")
-    with pytest.raises(
-        ArtifactRefused, match=r"no back end for vulkan.*GGML_VULKAN=on"
-    ):
+    with pytest.raises(ArtifactRefused, match=r"no back end for vulkan.*GGML_VULKAN=on"):
         loaded(smollm2, "vulkan")
 
 

@@ -12,6 +12,7 @@ None of them was run by us.
 from __future__ import annotations
 
 import ctypes
+import os
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -20,7 +21,6 @@ from typing import Any
 
 import llama_cpp
 from llama_cpp._ctypes_extensions import load_shared_library
-from llama_cpp._ggml import libggml_base_path
 
 from harness.run.protocol import Option
 from harness.run.runtimes import ArtifactRefused
@@ -88,25 +88,24 @@ def _gpus(ggml: Mapping[str, Any]) -> Iterator[Gpu]:
 def _ggml() -> dict[str, Any]:
     """What llama-cpp-python has no names for, from the libraries that it has loaded."""
     pointer, text = ctypes.c_void_p, ctypes.c_char_p
-    wanted: dict[str, dict[str, tuple[Any, ...]]] = {
-        "ggml": {
-            "ggml_backend_dev_count": (ctypes.c_size_t,),
-            "ggml_backend_dev_get": (pointer, ctypes.c_size_t),
-            "ggml_backend_reg_by_name": (pointer, text),
-        },
-        "ggml-base": {
-            "ggml_backend_dev_backend_reg": (pointer, pointer),
-            "ggml_backend_dev_name": (text, pointer),
-            "ggml_backend_dev_description": (text, pointer),
-            "ggml_backend_reg_name": (text, pointer),
-        },
+    wanted: dict[str, tuple[Any, ...]] = {
+        "ggml_backend_dev_backend_reg": (pointer, pointer),
+        "ggml_backend_dev_count": (ctypes.c_size_t,),
+        "ggml_backend_dev_description": (text, pointer),
+        "ggml_backend_dev_get": (pointer, ctypes.c_size_t),
+        "ggml_backend_dev_name": (text, pointer),
+        "ggml_backend_reg_by_name": (pointer, text),
+        "ggml_backend_reg_name": (text, pointer),
     }
+    libraries = [llama_cpp.llama_cpp._lib]  # in which what it is linked with is found as well
+    if os.name == "nt":  # but not there
+        folder = llama_cpp.llama_cpp._base_path
+        libraries = [load_shared_library(name, folder) for name in ("ggml", "ggml-base")]
     found = {}
-    for library, functions in wanted.items():
-        loaded = load_shared_library(library, libggml_base_path)
-        for name, (result, *arguments) in functions.items():
-            found[name] = getattr(loaded, name)
-            found[name].restype, found[name].argtypes = result, arguments
+    for name, (result, *arguments) in wanted.items():
+        function = next(getattr(one, name) for one in libraries if hasattr(one, name))
+        function.restype, function.argtypes = result, arguments
+        found[name] = function
     return found
 
 
