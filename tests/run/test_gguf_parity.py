@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 import torch
-from test_llamacpp import runtime
+from llamas import runtime
 from test_llamacpp_vision import picture
 from test_transformers_vision import runtime as transformers_runtime
 from tiny_models import write_model

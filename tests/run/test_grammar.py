@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 
 import jsonschema
+import llamas
 import numpy as np
 import pytest
 import tiny_onnx
@@ -39,10 +40,7 @@ LEVELS = {
 
 @pytest.fixture(scope="module")
 def model(smollm2: Path) -> LlamaCpp:
-    runtime = LlamaCpp()
-    runtime.load(str(smollm2), settings_for("llama.cpp", "cpu", 1, 1024))
-    runtime.create_context()
-    return runtime
+    return llamas.ready(smollm2, settings_for("llama.cpp", "cpu", 1, 1024))
 
 
 def every_item() -> list[Item]:

@@ -7,6 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import llamas
 import numpy as np
 import pytest
 import tiny_onnx
@@ -26,6 +27,7 @@ PREFIX = [5, 9, 13, 17, 21, 25, 29, 33]
 OPTIONS = [[40], [41, 42, 43], [41, 44]]
 FED = len(PREFIX) + sum(len(option) - 1 for option in OPTIONS)
 QUESTION = "Question: What is the capital of France?\nAnswer:"
+WIDE = settings_for("llama.cpp", "cpu", 1, 512)
 CITIES = [" Paris", " Rio de Janeiro", " the city of Lyon", " 42"]
 
 
@@ -93,22 +95,7 @@ def test_onnx_scores_as_alone(layout: str, tmp_path: Path) -> None:
 
 @pytest.fixture(scope="module")
 def llama(smollm2: Path) -> LlamaCpp:
-    return loaded(LlamaCpp(), smollm2, "llama.cpp")
-
-
-@pytest.fixture(scope="module")
-def transformers(smollm2: Path) -> Transformers:
-    return loaded(Transformers(), smollm2, "transformers")
-
-
-_kept: list[Any] = []  # llama.cpp logs to the newest for ever
-
-
-def loaded(runtime: Any, path: Path, name: str) -> Any:
-    runtime.load(str(path), settings_for(name, "cpu", 1, 512))
-    runtime.create_context()
-    _kept.append(runtime)
-    return runtime
+    return llamas.ready(smollm2, WIDE)
 
 
 def test_llamacpp_scores_as_alone(llama: LlamaCpp) -> None:
@@ -117,12 +104,8 @@ def test_llamacpp_scores_as_alone(llama: LlamaCpp) -> None:
 
 
 def test_a_pass_longer_than_a_batch_is_cut(smollm2: Path) -> None:
-    wide = settings_for("llama.cpp", "cpu", 1, 512)
-    narrow = replace(wide, options=wide.options | {"batch": 32, "ubatch": 16})
-    runtime = LlamaCpp()
-    _kept.append(runtime)
-    runtime.load(str(smollm2), narrow)
-    runtime.create_context()
+    narrow = replace(WIDE, options=WIDE.options | {"batch": 32, "ubatch": 16})
+    runtime = llamas.ready(smollm2, narrow)
     prefix = [*PREFIX * 6]
     found = runtime.likelihoods(prefix, OPTIONS)
     assert found.evaluated_tokens == len(prefix) + FED - len(PREFIX)
@@ -141,10 +124,10 @@ def test_more_than_there_is_room_for_is_refused(llama: LlamaCpp, tmp_path: Path)
 
 
 def test_one_model_on_two_runtimes_prefers_the_same(
-    llama: LlamaCpp, transformers: Transformers
+    llama: LlamaCpp, dequantised: Transformers
 ) -> None:
     turns, best = [], []
-    for runtime in (llama, transformers):
+    for runtime in (llama, dequantised):
         one = Listener(runtime, runtime.chat_template(), "item")
         found = one.likelihoods(QUESTION, CITIES)
         turns.append(Turn.model_validate(one.turns[0]))
@@ -155,15 +138,13 @@ def test_one_model_on_two_runtimes_prefers_the_same(
         np.testing.assert_allclose(one, other, atol=0.6)  # 8-bit activations on one side
 
 
-def test_transformers_agrees_with_the_plain_library(
-    transformers: Transformers, smollm2: Path
-) -> None:
-    one = Listener(transformers, "", "item")
+def test_transformers_agrees_with_the_plain_library(dequantised: Transformers) -> None:
+    one = Listener(dequantised, "", "item")
     one.likelihoods(QUESTION, CITIES)
     one.likelihoods(QUESTION.replace("France", "Italy"), [" Rome"])
     one.likelihoods(QUESTION, CITIES)
     assert one.turns[1]["reused_tokens"] > 3
-    tokenizer, model = transformers._need_tokenizer(), transformers._model
+    tokenizer, model = dequantised._need_tokenizer(), dequantised._model
     for city, found in zip(CITIES, one.turns[2]["logprobs"], strict=True):
         context = tokenizer.encode(QUESTION)
         whole = tokenizer.encode(QUESTION + city)

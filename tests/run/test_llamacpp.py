@@ -9,6 +9,7 @@ from typing import Any
 
 import llama_cpp
 import pytest
+from llamas import new, runtime
 from workers import PATIENCE, SETTINGS, asked, outcome, real
 
 from harness.ask import models
@@ -25,22 +26,6 @@ PROMPTS = (
     "def fibonacci(n):\n",
     "Once upon a time there was a machine that",
 )
-
-
-_kept: list[LlamaCpp] = []
-"""llama.cpp logs to the newest runtime for ever. A worker has one; here none may be dropped."""
-
-
-def new() -> LlamaCpp:
-    _kept.append(LlamaCpp())
-    return _kept[-1]
-
-
-def runtime(path: Path, **changes: Any) -> LlamaCpp:
-    found = new()
-    found.load(str(path), asked(**changes))
-    found.create_context()
-    return found
 
 
 @pytest.fixture(scope="module")

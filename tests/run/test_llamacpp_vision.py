@@ -11,8 +11,8 @@ import pytest
 import torch
 from easy_vqa import get_test_image_paths, get_test_questions
 from llama_cpp import mtmd_cpp
+from llamas import new, runtime
 from PIL import Image
-from test_llamacpp import new
 from transformers import AutoModelForImageTextToText, AutoProcessor
 from workers import SETTINGS, asked
 
@@ -31,13 +31,6 @@ ASKED, NEW = 40, 6
 def exported(quantisation: str) -> Path:
     model = models.load()["smoke-vlm"]
     return prepare.prepare(model, model.artifact(quantisation, ("gguf",))).path
-
-
-def runtime(path: Path, **changes: Any) -> LlamaCpp:
-    found = new()
-    found.load(str(path), asked(**changes))
-    found.create_context()
-    return found
 
 
 @pytest.fixture(scope="module")

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import llamas
 import numpy as np
 import pytest
 from onnx_reference import (
@@ -19,9 +20,7 @@ from onnx_reference import (
 )
 from tiny_onnx import asked, runtime
 from workers import PATIENCE, outcome
-from workers import SETTINGS as LLAMACPP_SETTINGS
 
-from harness import prepare
 from harness.run.chat_template import render
 from harness.run.limit import Cap
 from harness.run.manager import Worker
@@ -78,26 +77,14 @@ PROMPTS = (
 )
 
 
-@pytest.fixture(scope="session")
-def dequantised() -> Any:
-    """The GGUF file's weights in transformers, in fp32."""
-    import torch
-    from transformers import AutoModelForCausalLM
-
-    gguf = prepare.prepare(MODEL, MODEL.artifacts[0]).path
-    return AutoModelForCausalLM.from_pretrained(
-        gguf.parent, gguf_file=gguf.name, dtype=torch.float32, local_files_only=True
-    ).eval()
-
-
 def test_the_fp32_export_answers_as_transformers_does(fp32: Path, dequantised: Any) -> None:
     found = runtime(fp32, threads=2)
     for text in PROMPTS:
         prompt = found.tokenize(text)
-        expected = reference_logits(dequantised, prompt)
+        expected = reference_logits(dequantised._model, prompt)
         np.testing.assert_allclose(first_logits(found, prompt), expected, atol=1e-3)
         answer = found.evaluate(prompt, 8, stop_at_end=False, top=3)
-        assert answer.tokens == greedy(dequantised, prompt, 8), text
+        assert answer.tokens == greedy(dequantised._model, prompt, 8), text
         assert answer.first_logprobs[0][0] == answer.tokens[0]
         assert answer.evaluated_tokens == len(prompt)
 
@@ -141,7 +128,8 @@ def test_a_quantised_export_is_close_to_transformers(
     found, agreed, correlations = runtime(exported(precision), threads=2), 0, []
     for text in PROMPTS:
         prompt = found.tokenize(text)
-        expected, logits = reference_logits(dequantised, prompt), first_logits(found, prompt)
+        logits = first_logits(found, prompt)
+        expected = reference_logits(dequantised._model, prompt)
         agreed += int(expected.argmax() == logits.argmax())
         correlations.append(float(np.corrcoef(expected, logits)[0, 1]))
     assert agreed >= alike
@@ -149,11 +137,8 @@ def test_a_quantised_export_is_close_to_transformers(
     assert min(correlations) > least
 
 
-def test_tokens_are_those_of_llama_cpp(fp32: Path) -> None:
-    from harness.run.runtimes.llamacpp import LlamaCpp
-
-    other = LlamaCpp()
-    other.load(str(prepare.prepare(MODEL, MODEL.artifacts[0]).path), LLAMACPP_SETTINGS)
+def test_tokens_are_those_of_llama_cpp(fp32: Path, smollm2: Path) -> None:
+    other = llamas.runtime(smollm2)
     found = runtime(fp32)
     for text in (*PROMPTS, "", "x" * 300, "a\u0301 \r\n\x00", "3.14159 and 1,000,000"):
         ids = found.tokenize(text)

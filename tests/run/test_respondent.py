@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import llamas
 import pytest
 from fakes import Honest
 from sessions import TASK, cell, planned, runs, samples, session
@@ -109,11 +110,7 @@ def test_a_kind_may_ask_an_item_more_than_once(
 
 def test_a_real_model_stops_at_a_line_break(smollm2: Path) -> None:
     """And says until there what it says without a stop."""
-    from harness.run.runtimes.llamacpp import LlamaCpp
-
-    runtime = LlamaCpp()
-    runtime.load(str(smollm2), settings_for("llama.cpp", "cpu", 2, 512))
-    runtime.create_context()
+    runtime = llamas.ready(smollm2, settings_for("llama.cpp", "cpu", 2, 512))
     one = Listener(runtime, runtime.chat_template(), "item")
     whole = one.answer(QUESTION, 40)
     assert "\n" in whole

@@ -7,9 +7,10 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import llamas
 import pytest
 import torch
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as some
 from tiny_models import FAMILIES, SPECIAL, TEMPLATE, write_model
 from transformers import AutoModelForCausalLM
@@ -60,19 +61,8 @@ def runtime(path: Path, **changes: Any) -> Transformers:
 
 
 @pytest.fixture(scope="module")
-def loaded(smollm2: Path) -> Transformers:
-    return runtime(smollm2)
-
-
-_kept: list[LlamaCpp] = []  # llama.cpp logs to the newest for ever
-
-
-@pytest.fixture(scope="module")
 def llama(smollm2: Path) -> LlamaCpp:
-    _kept.append(LlamaCpp())
-    _kept[-1].load(str(smollm2), settings_for("llama.cpp", "cpu", threads=1, context=512))
-    _kept[-1].create_context()
-    return _kept[-1]
+    return llamas.ready(smollm2, settings_for("llama.cpp", "cpu", threads=1, context=512))
 
 
 @pytest.fixture
@@ -130,8 +120,8 @@ def test_a_quantisation_decides_the_dtype() -> None:
     ]  # fmt: skip
 
 
-def test_weights_and_cache_are_weighed(loaded: Transformers) -> None:
-    applied = loaded.applied()
+def test_weights_and_cache_are_weighed(dequantised: Transformers) -> None:
+    applied = dequantised.applied()
     assert sum(applied["weight_buffers"].values()) == pytest.approx(WEIGHTS, rel=0.001)
     assert list(applied["weight_buffers"]) == ["cpu float32"]
     assert applied["kv_bytes"] == 256 * KV_PER_TOKEN
@@ -164,32 +154,41 @@ def test_answers_of_a_folder_are_those_of_generate(
         assert answer.evaluated_tokens == length
 
 
-def test_answers_of_a_gguf_file_are_those_of_generate(loaded: Transformers) -> None:
-    for prompt in (loaded.tokenize(text)[:100] for text in TEXTS):
-        answer = loaded.evaluate(prompt, 16, stop_at_end=False)
-        assert answer.tokens == generated(loaded._model, prompt, 16)
+Answers = list[tuple[list[int], list[int]]]
 
 
-def test_answers_are_close_to_llama_cpps(loaded: Transformers, llama: LlamaCpp) -> None:
+@pytest.fixture(scope="module")
+def answers(dequantised: Transformers) -> Answers:
+    """To each text: its tokens, and those that are said then."""
+    prompts = [dequantised.tokenize(text)[:100] for text in TEXTS]
+    return [(one, dequantised.evaluate(one, 16, stop_at_end=False).tokens) for one in prompts]
+
+
+def test_answers_of_a_gguf_file_are_those_of_generate(
+    dequantised: Transformers, answers: Answers
+) -> None:
+    for prompt, said in answers:
+        assert said == generated(dequantised._model, prompt, 16)
+
+
+def test_answers_are_close_to_llama_cpps(answers: Answers, llama: LlamaCpp) -> None:
     """llama.cpp rounds activations to 8 bits: where two words are about as likely, they part."""
     alike = [
         sum(
             one == other
             for one, other in zip(
-                loaded.evaluate(prompt, 16, stop_at_end=False).tokens,
-                llama.evaluate(prompt, 16, stop_at_end=False).tokens,
-                strict=True,
+                said, llama.evaluate(prompt, 16, stop_at_end=False).tokens, strict=True
             )
         )
-        for prompt in (loaded.tokenize(text)[:100] for text in TEXTS)
+        for prompt, said in answers
     ]
     assert sum(alike) >= 0.5 * 16 * len(TEXTS), alike
 
 
-def test_the_same_greedy_answer_whatever_was_asked_before(loaded: Transformers) -> None:
-    prompts = [loaded.tokenize(text) for text in TEXTS[:3]]
-    first = [loaded.evaluate(one, 4, stop_at_end=False).tokens for one in prompts]
-    again = [loaded.evaluate(one, 4, stop_at_end=False).tokens for one in reversed(prompts)]
+def test_the_same_greedy_answer_whatever_was_asked_before(dequantised: Transformers) -> None:
+    prompts = [dequantised.tokenize(text) for text in TEXTS[:3]]
+    first = [dequantised.evaluate(one, 4, stop_at_end=False).tokens for one in prompts]
+    again = [dequantised.evaluate(one, 4, stop_at_end=False).tokens for one in reversed(prompts)]
     assert first == again[::-1]
     assert len({tuple(one) for one in first}) == len(prompts)
 
@@ -214,13 +213,13 @@ def test_times_are_in_order(folder: Path) -> None:
     assert min(answer.token_seconds) > 0
 
 
-def test_an_answer_ends_with_the_turn_where_asked_to(loaded: Transformers) -> None:
+def test_an_answer_ends_with_the_turn_where_asked_to(dequantised: Transformers) -> None:
     messages = [{"role": "user", "content": "Say only: hello."}]
-    ids = loaded.tokenize(render(loaded.chat_template(), messages))
-    answer = loaded.evaluate(ids, 60, stop_at_end=True)
+    ids = dequantised.tokenize(render(dequantised.chat_template(), messages))
+    answer = dequantised.evaluate(ids, 60, stop_at_end=True)
     assert answer.stopped == "end"
-    assert loaded.detokenize(answer.tokens[-1:]) == "<|im_end|>"
-    on = loaded.evaluate(ids, len(answer.tokens) + 5, stop_at_end=False)
+    assert dequantised.detokenize(answer.tokens[-1:]) == "<|im_end|>"
+    on = dequantised.evaluate(ids, len(answer.tokens) + 5, stop_at_end=False)
     assert (on.stopped, len(on.tokens)) == ("length", len(answer.tokens) + 5)
     assert on.tokens[: len(answer.tokens)] == answer.tokens
 
@@ -239,25 +238,24 @@ def test_each_end_that_a_folder_names_ends_an_answer(folder: Path) -> None:
 
 
 @pytest.mark.parametrize("text", TEXTS)
-def test_token_ids_are_llama_cpps(text: str, loaded: Transformers, llama: LlamaCpp) -> None:
-    ids = loaded.tokenize(text)
+def test_token_ids_are_llama_cpps(text: str, dequantised: Transformers, llama: LlamaCpp) -> None:
+    ids = dequantised.tokenize(text)
     assert ids == llama.tokenize(text)
-    assert loaded.detokenize(ids) == llama.detokenize(ids) == text
+    assert dequantised.detokenize(ids) == llama.detokenize(ids) == text
 
 
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
 @given(some.text(alphabet=some.characters(codec="utf-8", exclude_characters="\0")))
 def test_token_ids_of_any_text_are_llama_cpps(
-    loaded: Transformers, llama: LlamaCpp, text: str
+    dequantised: Transformers, llama: LlamaCpp, text: str
 ) -> None:
-    assert loaded.tokenize(text) == llama.tokenize(text)
+    assert dequantised.tokenize(text) == llama.tokenize(text)
 
 
-def test_the_rendered_prompt_is_llama_cpps(loaded: Transformers, llama: LlamaCpp) -> None:
-    assert loaded.chat_template() == llama.chat_template()
-    prompt = render(loaded.chat_template(), TALK)
+def test_the_rendered_prompt_is_llama_cpps(dequantised: Transformers, llama: LlamaCpp) -> None:
+    assert dequantised.chat_template() == llama.chat_template()
+    prompt = render(dequantised.chat_template(), TALK)
     assert "<|im_start|>system\nYou know" in prompt
-    assert loaded.tokenize(prompt) == llama.tokenize(prompt)
+    assert dequantised.tokenize(prompt) == llama.tokenize(prompt)
 
 
 def test_special_tokens_are_recognised_and_none_is_added(folder: Path) -> None:
@@ -269,16 +267,16 @@ def test_special_tokens_are_recognised_and_none_is_added(folder: Path) -> None:
 
 
 def test_a_way_to_split_text_that_is_not_known_is_no_guess(
-    loaded: Transformers, smollm2: Path, monkeypatch: pytest.MonkeyPatch
+    dequantised: Transformers, smollm2: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("harness.run.runtimes.transformers._SPLITS", {})
     with pytest.raises(ArtifactRefused, match="'smollm' is not known"):
-        loaded._read_tokenizer(loaded._locate(smollm2))
+        dequantised._read_tokenizer(dequantised._locate(smollm2))
 
 
-def test_the_header_gives_facts(loaded: Transformers, llama: LlamaCpp) -> None:
-    assert loaded.header() == llama.header()
-    assert loaded.vocabulary() == llama.vocabulary()
+def test_the_header_gives_facts(dequantised: Transformers, llama: LlamaCpp) -> None:
+    assert dequantised.header() == llama.header()
+    assert dequantised.vocabulary() == llama.vocabulary()
 
 
 # In a worker
@@ -313,13 +311,10 @@ def test_memory_grows_by_the_cache_of_a_context(tmp_path: Path) -> None:
     assert found[1].applied.kv_bytes == 8192 * per_token
 
 
-@pytest.mark.parametrize("workload", ["speed", "load", "memory"])
-def test_a_folder_can_be_measured(workload: str, tmp_path: Path) -> None:
-    path = write_model(tmp_path / "m")
-    said = measured(workload, path, workload == "memory", page_cache="warm")
-    {"speed": SpeedData, "load": LoadData, "memory": MemoryData}[workload].model_validate(said)
+def test_the_load_of_a_folder_can_be_measured(folder: Path) -> None:
+    LoadData.model_validate(measured("load", folder, page_cache="warm"))
 
 
-def test_two_processes_give_the_same_greedy_answer(tmp_path: Path) -> None:
-    path = write_model(tmp_path / "m")
-    assert measured("speed", path)["output"] == measured("speed", path)["output"]
+def test_two_processes_give_the_same_greedy_answer(folder: Path) -> None:
+    one, other = (SpeedData.model_validate(measured("speed", folder)) for _ in range(2))
+    assert one.output == other.output

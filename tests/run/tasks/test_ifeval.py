@@ -10,6 +10,7 @@ import time
 from pathlib import Path
 from typing import Any
 
+import llamas
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -18,7 +19,6 @@ from harness.ask import tasks
 from harness.ask.tasks import HubRows, Task
 from harness.errors import BadFile
 from harness.run.runtimes import settings_for
-from harness.run.runtimes.llamacpp import LlamaCpp
 from harness.run.tasks import Item, ifeval
 from harness.run.tasks.ifeval.length import sentences
 from harness.run.workloads.respondent import Listener
@@ -176,7 +176,7 @@ TEXTS = st.text(max_size=60) | st.lists(
 ).map("".join)  # fmt: skip
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(text=TEXTS)
 def test_no_answer_breaks_a_checker(text: str) -> None:
     for kind, arguments, _, _ in EXAMPLES:
@@ -186,7 +186,7 @@ def test_no_answer_breaks_a_checker(text: str) -> None:
         assert loose or not strict
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(word=st.text(min_size=1, max_size=8), text=TEXTS)
 def test_a_keyword_is_a_text_and_no_pattern(word: str, text: str) -> None:
     one = item(asked("keywords:existence", {"keywords": [word]}))
@@ -275,9 +275,7 @@ def test_a_row_of_another_shape_is_named(tmp_path: Path, bad: dict[str, Any], me
 
 
 def test_a_real_model_is_asked(smollm2: Path, tmp_path: Path) -> None:
-    runtime = LlamaCpp()
-    runtime.load(str(smollm2), settings_for("llama.cpp", "cpu", 1, 512))
-    runtime.create_context()
+    runtime = llamas.ready(smollm2, settings_for("llama.cpp", "cpu", 1, 512))
     path = tmp_path / "rows.jsonl"
     known = task(path, ROWS).model_copy(update={"max_new_tokens": 16})
     for one in ifeval.items(known, path, None):

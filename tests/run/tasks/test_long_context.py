@@ -10,11 +10,11 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import llamas
 import pytest
 from pydantic import ValidationError
 
-from harness import prepare
-from harness.ask import models, tasks
+from harness.ask import tasks
 from harness.ask.lengths import within
 from harness.ask.tasks import Task
 from harness.errors import BadFile, UserError
@@ -46,25 +46,27 @@ def text(item: Item, answer: int = 64) -> str:
 
 
 @pytest.fixture(scope="module")
-def smollm2() -> Listener:
+def smollm2(smollm2: Path) -> Listener:
     """SmolLM2's tokenizer and chat template. Its weights are mapped and never read."""
-    from harness.run.runtimes.llamacpp import LlamaCpp
-
-    model, runtime = models.load(ROOT / "models.yaml")["smollm2-135m-instruct"], LlamaCpp()
-    path = prepare.prepare(model, model.artifacts[0]).path
-    runtime.load(str(path), settings_for("llama.cpp", "cpu", 1, 512))
+    runtime = llamas.new()
+    runtime.load(str(smollm2), settings_for("llama.cpp", "cpu", 1, 512))
     return Listener(runtime, runtime.chat_template(), "item")
+
+
+@pytest.fixture(scope="module")
+def longest(smollm2: Listener) -> int:
+    """The most tokens that a sentence of the filler takes."""
+
+    def tokens(text: str) -> int:
+        return smollm2.prompt_tokens([{"role": "user", "content": text}])
+
+    return max(map(tokens, itertools.islice(sentences("any"), 300))) - tokens("")
 
 
 @EACH
 def test_a_prompt_fills_its_length_but_for_less_than_a_sentence(
-    task: Task, smollm2: Listener
+    task: Task, smollm2: Listener, longest: int
 ) -> None:
-    longest = max(
-        smollm2.prompt_tokens([{"role": "user", "content": one}])
-        - smollm2.prompt_tokens([{"role": "user", "content": ""}])
-        for one in itertools.islice(sentences("any"), 300)
-    )
     for item in [*items(task, 8192, 8), *items(task, 1024, 3)]:
         room = item.payload["length"] - task.max_new_tokens
         used = smollm2.prompt_tokens(fitted(item, task.max_new_tokens, smollm2.prompt_tokens))

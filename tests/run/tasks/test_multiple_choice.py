@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import llamas
 import pytest
 
 from harness.ask import tasks
@@ -18,7 +19,6 @@ from harness.run.gates import gates
 from harness.run.protocol import Request
 from harness.run.records import ItemData, Sample
 from harness.run.runtimes import RUNTIMES, settings_for
-from harness.run.runtimes.llamacpp import LlamaCpp
 from harness.run.tasks import Item, multiple_choice
 from harness.run.workloads import items
 from harness.run.workloads.respondent import Listener
@@ -151,15 +151,9 @@ def test_length_is_that_of_the_text_alone(tmp_path: Path) -> None:
     assert item.payload["lengths"] == [5, 5, 3]
 
 
-_kept: list[LlamaCpp] = []  # llama.cpp logs to the newest for ever
-
-
 def test_a_real_model_is_asked(smollm2: Path, tmp_path: Path) -> None:
     """The examples are computed for the first item of their subject only."""
-    runtime = LlamaCpp()
-    _kept.append(runtime)
-    runtime.load(str(smollm2), settings_for("llama.cpp", "cpu", 1, 512))
-    runtime.create_context()
+    runtime = llamas.ready(smollm2, settings_for("llama.cpp", "cpu", 1, 512))
     rows = [
         {"question": "The capital of France is", "choices": ["Paris", "Oslo"], "answer": 0},
         {"question": "The sun rises in the", "choices": ["west", "east"], "answer": 1},

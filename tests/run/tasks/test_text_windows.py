@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import llamas
 import numpy as np
 import pytest
 import torch
@@ -22,7 +23,6 @@ from harness.run.gates import gates
 from harness.run.protocol import Request
 from harness.run.records import ItemData, Sample
 from harness.run.runtimes import RUNTIMES, Likelihoods, settings_for
-from harness.run.runtimes.llamacpp import LlamaCpp
 from harness.run.runtimes.transformers import Transformers
 from harness.run.tasks import text_windows
 from harness.run.workloads import items
@@ -56,12 +56,12 @@ def expected(model: Transformers, text: str, at: int) -> tuple[list[float], list
     )
 
 
-def test_a_window_is_scored_as_by_the_plain_library(smollm2: Path, text: str) -> None:
+def test_a_window_is_scored_as_by_the_plain_library(
+    dequantised: Transformers, smollm2: Path, text: str
+) -> None:
     """And llama.cpp, which rounds activations to 8 bits, is near."""
-    runtimes: list[Any] = [Transformers(), LlamaCpp()]
-    for runtime, name in zip(runtimes, ("transformers", "llama.cpp"), strict=True):
-        runtime.load(str(smollm2), settings_for(name, "cpu", 2, 256))
-        runtime.create_context()
+    llama = llamas.ready(smollm2, settings_for("llama.cpp", "cpu", 2, 256))
+    runtimes: list[Any] = [dequantised, llama]
     for at in (0, 3):
         logprobs, likeliest = expected(runtimes[0], text, at)
         turns = []
@@ -86,9 +86,7 @@ PERPLEXITY = (38.6381, 38.2502)
 
 
 def test_llamacpp_says_what_llama_perplexity_says(smollm2: Path, task: Task) -> None:
-    runtime = LlamaCpp()
-    runtime.load(str(smollm2), settings_for("llama.cpp", "cpu", 2, 1024))
-    runtime.create_context()
+    runtime = llamas.ready(smollm2, settings_for("llama.cpp", "cpu", 2, 1024))
     whole = data.fetch(task.source).read_text()
     logprobs: list[float] = []
     for at, recorded in enumerate(PERPLEXITY):

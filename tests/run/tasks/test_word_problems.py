@@ -9,6 +9,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+import llamas
 import pytest
 
 from harness.ask import tasks
@@ -16,7 +17,6 @@ from harness.ask.task_options import WordProblems
 from harness.ask.tasks import HubRows, Task
 from harness.errors import BadFile
 from harness.run.runtimes import settings_for
-from harness.run.runtimes.llamacpp import LlamaCpp
 from harness.run.tasks import Item, word_problems
 from harness.run.workloads.respondent import Listener
 
@@ -101,14 +101,8 @@ def test_more_examples_than_there_are() -> None:
         word_problems.items(task(shots=4), ROWS, None)
 
 
-_kept: list[LlamaCpp] = []  # llama.cpp logs to the newest for ever
-
-
 def test_a_real_model_is_asked(smollm2: Path) -> None:
-    runtime = LlamaCpp()
-    _kept.append(runtime)
-    runtime.load(str(smollm2), settings_for("llama.cpp", "cpu", 1, 1024))
-    runtime.create_context()
+    runtime = llamas.ready(smollm2, settings_for("llama.cpp", "cpu", 1, 1024))
     known = task(shots=1).model_copy(update={"max_new_tokens": 24})
     one = word_problems.items(known, ROWS, 1)[0]
     listener = Listener(runtime, runtime.chat_template(), one.id)
