@@ -29,12 +29,14 @@ CLAIMS = (
 
 @pytest.fixture(scope="module")
 def checkout(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """What a fresh clone holds, without its results."""
+    """What a fresh clone holds, but its results, and two processes where it plans three."""
     folder = tmp_path_factory.mktemp("checkout")
     for name in ("pages", "claims", "tasks"):
         shutil.copytree(ROOT / name, folder / name)
     for name in ("models.yaml", "prices.yaml"):
         shutil.copy(ROOT / name, folder)
+    smoke = folder / "claims" / "smoke.yaml"
+    smoke.write_text(smoke.read_text().replace("    n: 3\n", "    n: 2\n"))
     return folder
 
 
@@ -78,7 +80,7 @@ def test_claims_get_verdicts_from_measurements_of_this_run(verified: Path) -> No
     assert outcomes["smoke-rate"] == "not_tested"
     kv = json.loads((verified / "results/verdicts/smoke/smoke-kv.json").read_bytes())
     (finding,) = kv["findings"]
-    assert finding["n"] == finding["planned"] == 3
+    assert finding["n"] == finding["planned"] == 2
     assert abs(finding["estimate"] / 23040 - 1) < 0.02
     for evidence in finding["evidence"]:
         assert (verified / "results" / evidence["path"]).exists()
