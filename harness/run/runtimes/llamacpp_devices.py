@@ -6,7 +6,8 @@ Where things went is read from llama.cpp's own log: layers, the KV cache, and th
 a graph into, which are more than the devices where an operator is missing on one of them.
 
 The embeddings of tokens are looked up by the processor on any device: llama.cpp never moves them.
-None of them was run by us.
+On `vulkan` we loaded models with a software driver, and read back where they were, but computed
+no answer; `cuda` and `metal` never ran here.
 """
 
 from __future__ import annotations
