@@ -18,6 +18,7 @@ from harness.check.problems import Problem
 from harness.check.surroundings import Surroundings
 from harness.check.verdicts import Checker
 from harness.judge import judge
+from harness.run import store
 
 ROOT = Path(__file__).parents[2]
 CLAIMS = claims.load(ROOT / "claims")
@@ -213,6 +214,30 @@ def test_a_control_that_is_not_here_vouches_for_nothing(results: Path) -> None:
         shutil.rmtree(control)
     found = checker(results).verdict(results / "verdicts/smoke/smoke-rate.json")
     assert [one.field for one in found] == ["gates.A/A control"]
+
+
+def test_a_damaged_control_is_a_complaint_and_not_the_end(results: Path) -> None:
+    for control in results.glob("*/*_control_*"):
+        (control / "samples.jsonl").write_text("{}\n")
+    found = checker(results).verdict(results / "verdicts/smoke/smoke-rate.json")
+    assert [one.field for one in found] == ["gates.A/A control"]
+
+
+def test_a_session_has_its_control_read_once(stored: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """However many of its runs are checked: with the square of them a large store takes hours."""
+    read: list[str] = []
+    whole = store.read_samples
+
+    def counted(folder: Path) -> Any:
+        read.append(folder.name)
+        return whole(folder)
+
+    monkeypatch.setattr(store, "read_samples", counted)
+    around = Surroundings(stored)
+    timed = [one for one in stored.glob("*/*_speed_*") if "_control_" not in one.name]
+    assert not [problem for one in timed for problem in runs.check(one, around)]
+    controls = [name for name in read if "_control_" in name]
+    assert len(timed) > len(controls) == len(set(controls)) > 1
 
 
 def test_evidence_left_out_is_missed(results: Path) -> None:
