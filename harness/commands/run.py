@@ -84,6 +84,8 @@ def run(options: argparse.Namespace) -> int:
     for gate in last.gates:
         if gate.passed is False:
             print(f"invalid: {gate.name}: {gate.detail}")
+        elif gate.passed is None and last.endpoint:
+            print(f"not known: {gate.name}: {gate.detail}")
     print(f"record: results/{last.machine}/{last.id}/")
     return 0
 

@@ -10,6 +10,7 @@ import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from ipaddress import ip_address
+from pathlib import PurePosixPath, PureWindowsPath
 from urllib.parse import urlsplit
 
 from harness.errors import MissingError, UserError
@@ -42,6 +43,15 @@ class Endpoint:
         if self.loopback:
             return LOOPBACK
         return next((one for one in public if f".{self.host}".endswith(f".{one}")), ELSEWHERE)
+
+
+def without_path(name: str) -> str:
+    """The last part of a name that is a path on the server's disk: llama.cpp's servers name a model
+    by its file, and where that lies is nobody's concern."""
+    for kind in (PurePosixPath, PureWindowsPath):
+        if kind(name).is_absolute():
+            return kind(name).name
+    return name
 
 
 def from_environment(environment: Mapping[str, str] = os.environ) -> Endpoint:

@@ -100,8 +100,7 @@ def make(
     cell, name = planned.cell, key(planned, models, tasks)
     (artifact, what), endpoint, data, task = _artifact(planned, models, offline), None, None, None
     if takes_messages(cell.runtime):
-        endpoint = reached(models[str(cell.model)], offline)
-        what = endpoint.model
+        endpoint, what = reached(models[str(cell.model)], offline)
     if cell.task:
         data, task = _task(tasks[cell.task], planned.n, offline)
     request = Request(

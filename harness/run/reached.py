@@ -8,15 +8,18 @@ from pathlib import PurePosixPath
 from harness.ask.models import Model
 from harness.errors import MissingError
 from harness.plan import served
-from harness.run.endpoint import BASE, LOOPBACK
+from harness.run.endpoint import BASE, LOOPBACK, without_path
 from harness.run.records import EndpointRecord
 from harness.run.runtimes import ArtifactRefused
 
 _SHOWN = 5
 
 
-def reached(model: Model, offline: bool) -> EndpointRecord:
-    """Asks the server for its list. Raises MissingError where it can't be used for the model."""
+def reached(model: Model, offline: bool) -> tuple[EndpointRecord, str]:
+    """Asks the server for its list: what a record says, and the name that the server knows.
+
+    Raises MissingError where it can't be used for the model.
+    """
     from harness.run.runtimes.openai import OpenAi
 
     place = served.where(model)
@@ -26,7 +29,8 @@ def reached(model: Model, offline: bool) -> EndpointRecord:
         listed = OpenAi().listed()
     except ArtifactRefused as error:
         raise MissingError(str(error)) from error
-    return EndpointRecord(place=place, model=_named(model, listed))
+    name = _named(model, listed)
+    return EndpointRecord(place=place, model=without_path(name)), name
 
 
 def _named(model: Model, listed: Sequence[str]) -> str:
@@ -42,7 +46,7 @@ def _named(model: Model, listed: Sequence[str]) -> str:
         fitting = [one for one in listed if _bare(one) in names]
     if len(fitting) == 1:
         return fitting[0]
-    there = ", ".join(listed[:_SHOWN]) + (", .." if len(listed) > _SHOWN else "")
+    there = ", ".join(map(without_path, listed[:_SHOWN])) + (", .." if len(listed) > _SHOWN else "")
     wanted = f"'{hosted.served_as}'" if hosted else f"one model that could be {model.name}"
     raise MissingError(f"the server does not list {wanted}; it has {there or 'no model'}")
 

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 from chat_server import MODEL, Reply, Told, llama_cpp_server, says, told
 
+from harness import cli, home
 from harness.ask import models, tasks
 from harness.ask.models import SERVED
 from harness.errors import MissingError
@@ -217,6 +218,19 @@ def test_a_key_that_comes_back_is_taken_out() -> None:
     assert SECRET not in str(found.value)
 
 
+@pytest.mark.parametrize(
+    ("name", "kept"),
+    [
+        ("/home/me/models/some.gguf", "some.gguf"),
+        ("C:\\Users\\me\\some.gguf", "some.gguf"),
+        ("maker/some:8b", "maker/some:8b"),
+    ],
+)
+def test_where_a_server_has_its_files_is_not_kept(name: str, kept: str) -> None:
+    _, turn = answer(says("Eight.", model=name))
+    assert turn["reply"]["model"] == kept
+
+
 def test_a_word_that_a_local_server_takes_for_a_key_stays_in_answers() -> None:
     with told(says("a spider")) as server:
         assert client(server, "a").reply(QUESTION, 8).text == "a spider"
@@ -257,8 +271,8 @@ def test_the_model_has_the_name_that_the_server_gives_it(
 ) -> None:
     with told(says("x"), listed=listed) as server:
         monkeypatch.setenv(BASE, server.base)
-        found = reached(MODELS[SMOLLM2], offline=True)
-    assert (found.place, found.model) == ("loopback", name)
+        found, asked = reached(MODELS[SMOLLM2], offline=True)
+    assert (found.place, found.model, asked) == ("loopback", name.removeprefix("/models/"), name)
 
 
 @pytest.mark.parametrize(
@@ -355,6 +369,21 @@ def test_a_run_says_what_nobody_saw_and_holds_no_key(
     written = b"".join(path.read_bytes() for path in tmp_path.rglob("*") if path.is_file())
     assert SECRET.encode() not in written
     assert b"127.0.0.1" not in written
+
+
+def test_the_command_tells_the_cost_before_and_what_is_not_known_after(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for name in ("models.yaml", "prices.yaml", "tasks"):
+        (tmp_path / name).symlink_to(home.root() / name)
+    monkeypatch.chdir(tmp_path)
+    with told(says("[]")) as server:
+        monkeypatch.setenv(BASE, server.base)
+        words = ("run", "--model", SMOLLM2, "--runtime", "openai", "--task", TASK, "--limit", "1")
+        assert cli.main(list(words)) == 0
+    out, err = capsys.readouterr()
+    assert "asking loopback for SmolLM2-135M-Instruct: some 1 requests" in err
+    assert "not known: prompt: prompt not seen: the server renders it" in out
 
 
 def test_two_models_behind_one_address_make_a_run_invalid(

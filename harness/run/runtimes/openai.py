@@ -23,7 +23,7 @@ from typing import Any
 
 import httpx2
 
-from harness.run.endpoint import BASE, KEY, Endpoint, from_environment
+from harness.run.endpoint import BASE, KEY, Endpoint, from_environment, without_path
 from harness.run.runtimes import ArtifactRefused, Said, ServerGone
 
 _CONNECT_SECONDS, _ANSWER_SECONDS = 10.0, 900.0
@@ -128,7 +128,7 @@ class OpenAi:
         )
 
     def _name_in(self, value: Any) -> str | None:
-        return self._clean(value) if _is_name(value) else None
+        return self._clean(without_path(value)) if _is_name(value) else None
 
     def _json(self, raw: bytes) -> dict[str, Any]:
         try:
