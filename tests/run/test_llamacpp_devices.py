@@ -80,7 +80,9 @@ def test_a_gpu_is_left_alone_where_the_processor_was_asked_for() -> None:
     found = placement(nothing, "cpu")
     assert found.gpu_layers == 0
     found.check("cpu")
-    for moved in (log(layers=1), nothing + "llama_kv_cache:  CUDA0 KV buffer size = 1.00 MiB\n"):
+    cache = nothing + "llama_kv_cache:  CUDA0 KV buffer size = 1.00 MiB\n"
+    operators = nothing + "sched_reserve:    Vulkan0 compute buffer size =     2.01 MiB\n"
+    for moved in (log(layers=1), cache, operators):
         with pytest.raises(ArtifactRefused, match="asked for cpu"):
             placement(moved, None).check("cpu")
 

@@ -144,6 +144,9 @@ def placement(log: str, vision: str | None) -> Placement:
     parts = {"layers": layers}
     if gpus or caches:
         parts["KV cache"] = caches
+    computing = {device_of(name) for name in re.findall(r"(\S+) compute buffer size =", log)}
+    if not gpus and computing - {"cpu"}:  # of large batches, without a layer that lies there
+        parts["operators"] = computing
     if gpus and not 0 < _cuts(log) <= len(gpus) + 1:  # one cut is behind the embeddings
         parts["operators"] = {"cpu"}
     if vision:
