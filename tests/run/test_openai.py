@@ -374,7 +374,7 @@ def test_a_run_says_what_nobody_saw_and_holds_no_key(
 def test_the_command_tells_the_cost_before_and_what_is_not_known_after(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    for name in ("models.yaml", "prices.yaml", "tasks"):
+    for name in ("claims", "models.yaml", "prices.yaml", "tasks"):
         (tmp_path / name).symlink_to(home.root() / name)
     monkeypatch.chdir(tmp_path)
     with told(says("[]")) as server:
@@ -384,6 +384,7 @@ def test_the_command_tells_the_cost_before_and_what_is_not_known_after(
     out, err = capsys.readouterr()
     assert "asking loopback for SmolLM2-135M-Instruct: some 1 requests" in err
     assert "not known: prompt: prompt not seen: the server renders it" in out
+    assert len(finished(tmp_path / "results")) == 1
 
 
 def test_two_models_behind_one_address_make_a_run_invalid(
