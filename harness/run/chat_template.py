@@ -75,11 +75,15 @@ def render(
     eos_token: str = "",
     tools: list[dict[str, Any]] | None = None,
 ) -> str:
-    """The prompt for `messages`. Raises BadFile for whatever the template does wrong.
+    """The prompt for `messages`. Raises BadFile where there is no template or it does wrong.
 
     A name that the template uses and nobody set is empty, as in transformers. Running out of memory
     is passed on: it is the machine's trouble, not the template's, until the worker has said so.
     """
+    if not template:  # it would make a prompt of nothing
+        raise BadFile(
+            "no chat template: a model that was not taught to chat can't be asked this way"
+        )
     parts, size = [], 0
     try:
         stream = (

@@ -117,7 +117,8 @@ def _failures(cell: Cell, samples: Sequence[Sample]) -> Gate:
         if sample.cause and not (cell.memory_limit and sample.cause == "out_of_memory")
     ]
     share = len(failed) / len(samples) if samples else 1.0
-    causes = ", ".join(sorted({str(sample.cause) for sample in failed}))
+    why = {str(sample.cause): sample.detail for sample in reversed(failed)}  # the first of each
+    causes = ", ".join(f"{cause} ({why[cause]})" if why[cause] else cause for cause in sorted(why))
     detail = f"{len(failed)} of {len(samples)} failed" + (f": {causes}" if causes else "")
     return Gate(name="samples", passed=share <= FAILED, detail=detail)
 

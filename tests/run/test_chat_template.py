@@ -31,6 +31,11 @@ def test_smollm2_adds_its_system_message_only_where_there_is_none() -> None:
     )
 
 
+def test_without_a_template_there_is_no_prompt() -> None:
+    with pytest.raises(BadFile, match="no chat template"):
+        render("", HI)
+
+
 @pytest.mark.parametrize(
     ("template", "text"),
     [

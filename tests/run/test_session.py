@@ -271,6 +271,8 @@ def test_an_item_that_is_refused_costs_itself_alone(
         "bad_item" if at == which else None for at in range(5)
     ]
     assert taken[which].detail == "not this one; see HOME/notes"
+    (gate,) = [gate for gate in run.gates if gate.name == "samples"]
+    assert gate.detail == "1 of 5 failed: bad_item (not this one; see HOME/notes)"
     assert len({sample.item or sample.data.item for sample in taken}) == 5  # type: ignore[union-attr]
     # One worker served them all: it said once what it really did.
     said = [s for s in taken if isinstance(s.data, ItemData) and s.data.applied is not None]
