@@ -85,19 +85,15 @@ def render(
             "no chat template: a model that was not taught to chat can't be asked this way"
         )
     parts, size = [], 0
+    known = {
+        "messages": messages,
+        "add_generation_prompt": add_generation_prompt,
+        "bos_token": bos_token,
+        "eos_token": eos_token,
+        "tools": tools,
+    }
     try:
-        stream = (
-            _environment()
-            .from_string(template)
-            .generate(
-                messages=messages,
-                add_generation_prompt=add_generation_prompt,
-                bos_token=bos_token,
-                eos_token=eos_token,
-                tools=tools,
-            )
-        )
-        for part in stream:
+        for part in _environment().from_string(template).generate(known):
             parts.append(part)
             size += len(part)
             if size > MAX_CHARS:

@@ -14,6 +14,7 @@ from harness.run.protocol import Channel, Request
 
 _PR_SET_PDEATHSIG = 1
 _LOG_BYTES = 64 << 20
+_ROOM_BYTES = 4 << 20
 
 
 def resolve(name: str) -> Any:
@@ -46,5 +47,18 @@ def _limit_log() -> None:
     resource.setrlimit(resource.RLIMIT_FSIZE, (_LOG_BYTES, _LOG_BYTES))
 
 
+def _say_if_full() -> None:
+    """Where memory is out, imports fail in words of any kind: a name that a module lacks, a tree
+    without a node. So whether there is room is tried, while what failed still holds its own."""
+    try:
+        bytearray(_ROOM_BYTES)
+    except MemoryError:
+        print(f"MemoryError: no room for {_ROOM_BYTES} bytes", file=sys.stderr)
+
+
 if __name__ == "__main__":
-    main()
+    try:
+        main()
+    except Exception:
+        _say_if_full()
+        raise

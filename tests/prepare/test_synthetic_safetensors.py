@@ -129,5 +129,6 @@ def table(shard: Path) -> dict[str, Any]:
 
 
 def test_every_model_has_a_class_in_transformers() -> None:
-    architectures = {model.geometry.architecture for model in models.load().values()}
+    shapes = (model.geometry for model in models.load().values())
+    architectures = {shape.architecture for shape in shapes if shape}  # hosted models show none
     assert architectures <= set(synthetic_safetensors._CLASSES) == set(ARCHITECTURES)

@@ -81,8 +81,13 @@ def test_what_a_library_prints_is_no_answer(monkeypatch: pytest.MonkeyPatch) -> 
 
 @pytest.fixture
 def anew() -> Iterator[None]:
-    """Nothing is remembered of what runtimes said."""
+    """Nothing is remembered of what runtimes said, before or after."""
+    _forget()
     yield
+    _forget()
+
+
+def _forget() -> None:
     devices.absent.cache_clear()
     devices._asked.cache_clear()
 

