@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
 from pytest_benchmark.fixture import BenchmarkFixture
 
 from harness.ask import claims, models
 from harness.judge import judge
 
 ROOT = Path(__file__).parent.parent
+pytestmark = pytest.mark.alone
 
 
 def test_reading_every_claim(benchmark: BenchmarkFixture) -> None:

@@ -13,6 +13,7 @@ SCRIPTS = Path(__file__).parents[2] / "scripts"
 ROUNDS = 4
 
 
+@pytest.mark.alone
 def test_a_worker_is_ready_soon_after_llama_cpp_alone(
     smollm2: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
