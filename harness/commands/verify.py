@@ -60,7 +60,7 @@ def run(options: argparse.Namespace) -> int:
 
 
 def ready(context: Context, cells: list[Planned], offline: bool) -> list[str]:
-    """Prepares each artifact once and probes those that are timed; returns what failed."""
+    """Prepares each artifact once and probes those that run; returns what failed."""
     problems = []
     results = context.results
     for planned in _artifacts(cells):

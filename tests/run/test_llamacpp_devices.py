@@ -177,7 +177,7 @@ def test_where_it_went_is_read_back(vulkan: str, smollm2: Path) -> None:
 
 def test_fewer_layers_than_asked_are_refused(vulkan: str, smollm2: Path) -> None:
     with pytest.raises(ArtifactRefused, match=r"layers on cpu\+vulkan"):
-        loaded(smollm2, vulkan, gpu_layers=10)
+        loaded(smollm2, vulkan, gpu_layers=10).applied()
 
 
 @pytest.fixture(scope="module")
@@ -187,8 +187,8 @@ def sees() -> Path:
 
 
 def test_where_the_vision_part_went_is_read_back(vulkan: str, sees: Path) -> None:
-    assert loaded(sees, vulkan)._placement().parts["vision"] == {vulkan}
-    assert loaded(sees, "cpu")._placement().parts["vision"] == {"cpu"}
+    assert loaded(sees, vulkan)._placed().parts["vision"] == {vulkan}
+    assert loaded(sees, "cpu")._placed().parts["vision"] == {"cpu"}
 
 
 def test_it_sees_on_a_gpu_as_on_the_processor(gpu: str, sees: Path) -> None:

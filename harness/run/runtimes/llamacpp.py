@@ -122,7 +122,6 @@ class LlamaCpp:
         if not context:
             raise ArtifactRefused(last_words(self._log))
         self._context = context
-        self._placement().check(self._settings.device)
         self._memory = api.llama_get_memory(context)
         self._next_token = (api.llama_token * 1)()
         # One for all tokens: making one takes microseconds.
@@ -200,6 +199,7 @@ class LlamaCpp:
             api.llama_free(self._context)
             # llama.cpp aborts where a micro-batch cannot hold a token of each.
             self.create_context(min(SEQUENCES, int(self._settings.options["ubatch"])))
+            self._placed()
             self._scorer = Scorer(self._context, self._model)
         self._held = []
         return self._scorer.likelihoods(prefix, options)
@@ -281,7 +281,7 @@ class LlamaCpp:
         mode = re.search(r"\(load_mode = (\w+)\)", log)
         buffers = re.findall(r"load_tensors:\s+(\S+) model buffer size =\s*([\d.]+) MiB", log)
         threads = {api.llama_n_threads(context), api.llama_n_threads_batch(context)}
-        vision, placed = self._vision, self._placement()
+        vision, placed = self._vision, self._placed()
         several = PARALLEL in self._settings.options
         parallel = int(api.llama_n_seq_max(context)) if several else 1
         settings = Settings(
@@ -309,9 +309,15 @@ class LlamaCpp:
             "emulated": any(gpu.emulated for gpu in self._gpus),
         }
 
-    def _placement(self) -> Placement:
+    def _placed(self) -> Placement:
+        """Where all of it is. Raises ArtifactRefused where that is not the device asked for.
+
+        Asked for after a context is made, not while: making one is timed.
+        """
         vision = self._vision.device() if self._vision else None
-        return placement("".join(self._log), vision)
+        found = placement("".join(self._log), vision)
+        found.check(self._settings.device)
+        return found
 
     def vocabulary(self) -> int:
         return int(api.llama_vocab_n_tokens(self._vocab))

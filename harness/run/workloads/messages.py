@@ -3,23 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any, NoReturn
+from typing import Any, NoReturn, cast
 
 from harness.run.protocol import Channel, Request
 from harness.run.runtimes import ArtifactRefused, Chat
 from harness.run.tasks import Item
+from harness.run.workloads import make_runtime
 from harness.run.workloads.items import Data, answer_of, asked, items_of, one_by_one, told
 from harness.run.workloads.respondent import before
 
 
 def measure(request: Request, channel: Channel) -> Iterator[Data]:
     """One sample per item that is not in `request.skip`."""
-    from harness.run.worker import resolve
 
     def alive() -> None:
         channel.send("alive")
 
-    runtime: Chat = resolve(str(request.runtime))()
+    runtime = cast(Chat, make_runtime(request))
     runtime.load(str(request.artifact), alive)
     task = asked(request)
 
