@@ -12,7 +12,8 @@ from typing import Any, NoReturn
 
 from harness.run.images import Pixels
 from harness.run.protocol import Channel, Request, Settings
-from harness.run.runtimes import Answer, ArtifactRefused, NoRoom, Question, Seen
+from harness.run.runtimes import Answer, ArtifactRefused, NoRoom, Seen
+from harness.run.runtimes.parallel import Question
 
 MIB = 1 << 20
 VOCABULARY = 1000

@@ -15,11 +15,10 @@ from harness.run.runtimes import (
     Answer,
     ArtifactRefused,
     NoRoom,
-    Parallel,
-    Question,
     fixed_prompt,
 )
 from harness.run.runtimes.llamacpp import LlamaCpp
+from harness.run.runtimes.parallel import Parallel, Question
 
 ROOM = 256
 

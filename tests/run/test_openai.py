@@ -21,7 +21,8 @@ from harness.run import store
 from harness.run.endpoint import BASE, KEY, Endpoint
 from harness.run.reached import reached
 from harness.run.records import Run, Sample
-from harness.run.runtimes import ArtifactRefused, ServerGone, openai, settings_for
+from harness.run.runtimes import ArtifactRefused, openai, settings_for
+from harness.run.runtimes.chat import ServerGone
 from harness.run.runtimes.openai import OpenAi
 from harness.run.session import Session
 from harness.run.tasks import kind

@@ -20,7 +20,8 @@ from harness.errors import BadFile
 from harness.plan.cells import Cell
 from harness.plan.planner import Planned
 from harness.prepare.data import fetch
-from harness.run.runtimes import Answer, ArtifactRefused, NoRoom, Question, Seen
+from harness.run.runtimes import Answer, ArtifactRefused, NoRoom, Seen
+from harness.run.runtimes.parallel import Question
 from harness.run.session import Session
 from harness.run.tasks import Item, kind
 from harness.run.workloads.respondent import Listener, Put

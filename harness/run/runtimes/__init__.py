@@ -290,82 +290,12 @@ class Runtime(Protocol):
         ...
 
 
-@dataclass(frozen=True, eq=False)
-class Question:
-    """What is wanted of a prompt, up to the model's own end. As in `Runtime.evaluate`."""
-
-    prompt: Prompt
-    new_tokens: int
-    top: int = 0
-    stop: Stop = None
-    mask: Mask | None = None
-
-    @property
-    def ids(self) -> list[int]:
-        return self.prompt.ids if isinstance(self.prompt, Seen) else self.prompt
-
-
-class Parallel(Protocol):
-    """Answers several prompts at once, greedily and each to its own end.
-
-    The same questions at the same steps get the same answers. These need not be those that
-    `Runtime.evaluate` gives: see `harness.run.runtimes.llamacpp_parallel`.
-    """
-
-    def take(self, question: Question) -> None:
-        """Opens a question. No more may be open than the option `PARALLEL` of the settings says."""
-        ...
-
-    def step(self) -> list[tuple[Question, Answer | ArtifactRefused]]:
-        """Goes on with all that are open, and returns those that are no more."""
-        ...
-
-
-class ParallelRuntime(Runtime, Protocol):
-    """A runtime that can be asked several prompts at once."""
-
-    def parallel(self) -> Parallel:
-        """After `create_context`; from then on it alone may use the context."""
-        ...
-
-
-@dataclass(frozen=True)
-class Said:
-    """A server's answer, with its own counts of tokens. None: it does not tell."""
-
-    text: str
-    prompt_tokens: int | None
-    new_tokens: int | None
-    stopped: str | None
-    reply: dict[str, Any]
-    """As `harness.run.records.Reply`."""
-
-
-class Chat(Protocol):
-    """What takes messages and gives text. Who renders the prompt is not known here."""
-
-    def load(self, name: str, alive: Callable[[], None]) -> None:
-        """From now on, the model of this name; `alive` is called while it is waited for."""
-        ...
-
-    def reply(
-        self, messages: Sequence[dict[str, Any]], max_new_tokens: int, *,
-        tools: list[dict[str, Any]] | None = None, stop: Sequence[str] = (),
-    ) -> Said:  # fmt: skip
-        """One greedy answer. Raises ArtifactRefused for this one, ServerGone for all."""
-        ...
-
-
 class ArtifactRefused(Exception):
     """The runtime can't use the artifact; the message is the runtime's own."""
 
 
 class NoRoom(ArtifactRefused):
     """A prompt and its answer take more tokens than the context has."""
-
-
-class ServerGone(ArtifactRefused):
-    """A server that does not answer now: the next request would fare no better."""
 
 
 def stopped(ended: bool, cut: bool) -> str:

@@ -29,7 +29,6 @@ from harness.run.runtimes import (
     Likelihoods,
     Mask,
     NoRoom,
-    Parallel,
     Prompt,
     Seen,
     Stop,
@@ -46,6 +45,7 @@ if TYPE_CHECKING:
 
     from harness.run.images import Pixels
     from harness.run.runtimes.llamacpp_vision import Vision
+    from harness.run.runtimes.parallel import Parallel
 
 _MIB = 1 << 20
 Logits = np.ndarray[tuple[int], np.dtype[np.float32]]

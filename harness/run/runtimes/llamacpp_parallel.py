@@ -23,10 +23,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from harness.run.protocol import Settings
-from harness.run.runtimes import Answer, ArtifactRefused, NoRoom, Question, stopped, times
+from harness.run.runtimes import Answer, ArtifactRefused, NoRoom, stopped, times
 from harness.run.runtimes.llamacpp_likelihoods import can_go_back
 from harness.run.runtimes.logits import Pick, likeliest, picker
 from harness.run.runtimes.option_tree import reusable
+from harness.run.runtimes.parallel import Question
 
 Ended = tuple[Question, Answer | ArtifactRefused]
 

@@ -24,7 +24,8 @@ from typing import Any
 import httpx2
 
 from harness.run.endpoint import BASE, KEY, Endpoint, from_environment, without_path
-from harness.run.runtimes import ArtifactRefused, Said, ServerGone
+from harness.run.runtimes import ArtifactRefused
+from harness.run.runtimes.chat import Said, ServerGone
 
 _CONNECT_SECONDS, _ANSWER_SECONDS = 10.0, 900.0
 _REPLY_BYTES = 4 << 20

@@ -16,7 +16,9 @@ from harness.ask import tasks
 from harness.ask.lengths import within
 from harness.errors import BadFile
 from harness.run.protocol import Channel, Request
-from harness.run.runtimes import PARALLEL, ArtifactRefused, ParallelRuntime, ServerGone
+from harness.run.runtimes import PARALLEL, ArtifactRefused
+from harness.run.runtimes.chat import ServerGone
+from harness.run.runtimes.parallel import ParallelRuntime
 from harness.run.tasks import Item, Respondent, kind
 from harness.run.workloads import make_runtime
 from harness.run.workloads.respondent import Listener, Put, sha256

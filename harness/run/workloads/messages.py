@@ -6,7 +6,8 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Any, NoReturn, cast
 
 from harness.run.protocol import Channel, Request
-from harness.run.runtimes import ArtifactRefused, Chat
+from harness.run.runtimes import ArtifactRefused
+from harness.run.runtimes.chat import Chat
 from harness.run.tasks import Item
 from harness.run.workloads import make_runtime
 from harness.run.workloads.items import Data, answer_of, asked, items_of, one_by_one, told

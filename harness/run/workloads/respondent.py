@@ -13,11 +13,11 @@ from harness.run.runtimes import (
     Answer,
     ArtifactRefused,
     Likelihoods,
-    Question,
     Runtime,
     Seen,
     Stop,
 )
+from harness.run.runtimes.parallel import Question
 
 _START, _TOP = 8, 10
 """Enough of a prompt's ids to see a doubled start token, and of the first token's likeliest."""

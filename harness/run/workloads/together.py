@@ -12,7 +12,8 @@ from collections.abc import Callable, Iterable, Iterator
 from typing import Generic, TypeVar
 
 from harness.errors import BadFile
-from harness.run.runtimes import Answer, ArtifactRefused, Parallel, Question, Seen
+from harness.run.runtimes import Answer, ArtifactRefused, Seen
+from harness.run.runtimes.parallel import Parallel, Question
 from harness.run.tasks import Item
 from harness.run.workloads.respondent import Put
 
