@@ -357,7 +357,10 @@ def test_long_items_are_planned_as_long_and_given_their_time() -> None:
     ("changes", "problem"),
     [
         ({}, None),
-        ({"runtime": "transformers"}, "transformers answers one prompt at a time; llama.cpp can"),
+        (
+            {"runtime": "onnx", "quantisation": "int8"},
+            "onnx answers one prompt at a time; llama.cpp, transformers can",
+        ),
         ({"task": "easy_vqa"}, "have pictures"),
         ({"task": "mmlu"}, "likelihoods"),
         ({"task": "news_from_nowhere"}, "likelihoods"),

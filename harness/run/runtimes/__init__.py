@@ -123,6 +123,7 @@ RUNTIMES: dict[str, Entry] = {
             "dtype": _HALF.get(quantisation.lower(), "float32"),
             "attention": "sdpa",
         },
+        parallel=True,
     ),
 }
 

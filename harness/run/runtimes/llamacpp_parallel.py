@@ -23,48 +23,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from harness.run.protocol import Settings
-from harness.run.runtimes import Answer, ArtifactRefused, NoRoom, stopped, times
+from harness.run.runtimes import ArtifactRefused, NoRoom
 from harness.run.runtimes.llamacpp_likelihoods import can_go_back
-from harness.run.runtimes.logits import Pick, likeliest, picker
+from harness.run.runtimes.logits import likeliest, picker
 from harness.run.runtimes.option_tree import reusable
-from harness.run.runtimes.parallel import Question
-
-Ended = tuple[Question, Answer | ArtifactRefused]
-
-
-@dataclass
-class _Open:
-    """A question whose prompt is computed, with its answer so far."""
-
-    question: Question
-    pick: Pick
-    reused: int
-    evaluated: int
-    start: float
-    prefilled: float
-    first_logprobs: list[tuple[int, float]]
-    tokens: list[int] = field(default_factory=list)
-    stamps: list[float] = field(default_factory=list)
-
-    def add(self, logits: NDArray[np.float32], is_end: Callable[[int], bool]) -> str | None:
-        """The next token. Returns what ended the answer; None where it goes on."""
-        token = self.pick(logits, self.tokens)
-        self.stamps.append(time.perf_counter())
-        self.tokens.append(token)
-        ended, stop = is_end(token), self.question.stop
-        cut = bool(stop and stop(self.tokens))
-        over = ended or cut or len(self.tokens) == self.question.new_tokens
-        return stopped(ended, cut) if over else None
-
-    def answer(self, ending: str) -> Answer:
-        return Answer(
-            tokens=self.tokens,
-            evaluated_tokens=self.evaluated,
-            reused_tokens=self.reused,
-            **times(self.start, self.prefilled, self.stamps),
-            stopped=ending,
-            first_logprobs=self.first_logprobs,
-        )
+from harness.run.runtimes.parallel import Ended, Question, UnderWay
 
 
 @dataclass(eq=False)
@@ -73,7 +36,7 @@ class _Sequence:
 
     id: int
     held: list[int] = field(default_factory=list)
-    open: _Open | None = None
+    open: UnderWay | None = None
 
 
 class _Row(NamedTuple):
@@ -152,7 +115,7 @@ class Sequences:
         evaluated = int(api.llama_perf_context(self._context).n_p_eval)
         first = likeliest(self._logits(-1), question.top)
         pick = picker(question.mask)
-        into.open = _Open(question, pick, kept, evaluated, start, prefilled, first)
+        into.open = UnderWay(question, pick, kept, evaluated, start, prefilled, first)
         return self._add(into, -1)
 
     def _go_on(self) -> list[Ended]:

@@ -14,7 +14,6 @@ anything about CUDA: the code is the same, but it was never run there.
 from __future__ import annotations
 
 import time
-from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -24,7 +23,6 @@ import torch
 import transformers
 from tokenizers import pre_tokenizers
 from tokenizers.pre_tokenizers import ByteLevel, Digits
-from torch.utils._python_dispatch import is_traceable_wrapper_subclass
 from transformers import (
     MODEL_FOR_IMAGE_TEXT_TO_TEXT_MAPPING,
     AutoConfig,
@@ -39,6 +37,7 @@ from transformers.integrations.gguf.gguf_tokenizer_mapping import GGUF_PRE_TOKEN
 
 from harness.run.protocol import Settings
 from harness.run.runtimes import (
+    PARALLEL,
     Answer,
     ArtifactRefused,
     Likelihoods,
@@ -55,6 +54,7 @@ from harness.run.runtimes.option_tree import nodes, reusable
 from harness.run.runtimes.transformers_cache import Room, rooms
 from harness.run.runtimes.transformers_likelihoods import in_one_pass, one_by_one
 from harness.run.runtimes.transformers_vision import Vision, sees
+from harness.run.runtimes.transformers_weights import bytes_of, computed_in, count
 
 if TYPE_CHECKING:
     import numpy as np
@@ -62,6 +62,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from harness.run.images import Pixels
+    from harness.run.runtimes.parallel import Parallel
 
 _REASON_CHARACTERS = 300
 _SPLITS: dict[str, Callable[[], Any]] = {
@@ -142,12 +143,15 @@ class Transformers:
     def create_context(self) -> None:
         """Makes the room. How much a layer needs is seen from one token evaluated without it."""
         length, window = self._settings.context, self._window()
+        prompts = int(self._settings.options.get(PARALLEL, 1))
         if window is not None and length > window:
             raise ArtifactRefused(f"a context of {length} tokens: the model's window is {window}")
         with _refusing(), torch.inference_mode():
             cache = DynamicCache(config=self._model.config)
             self._logits(torch.zeros((1, 1), dtype=torch.long, device=self._model.device), cache)
-            self._rooms = rooms(cache.layers, length)
+            self._rooms = rooms(cache.layers, length, prompts)
+        if prompts > 1 and not all(self._rooms):
+            raise ArtifactRefused("a model whose layers see a window takes one prompt at a time")
         self._cache, self._held = self._new_cache(), list[int]()
 
     def _window(self) -> int | None:
@@ -158,7 +162,7 @@ class Transformers:
         """Layers that keep every token are ours; others (sliding windows) stay the library's."""
         cache = DynamicCache(config=self._model.config)
         cache.layers = [
-            Room(*room) if room else layer
+            Room(*(states[:1] for states in room)) if room else layer
             for room, layer in zip(self._rooms, cache.layers, strict=True)
         ]
         return cache
@@ -253,6 +257,13 @@ class Transformers:
         self._held = prefix
         return Likelihoods(places.logprobs, places.likeliest, evaluated, reused)
 
+    def parallel(self) -> Parallel:
+        """After `create_context`; from then on nothing else may use the cache."""
+        from harness.run.runtimes.transformers_parallel import Rows
+
+        layers = [room for room in self._rooms if room]  # all, or the context was refused
+        return Rows(self._model, layers, self._ends, self._logits)
+
     def _back_to(self, tokens: int) -> None:
         for layer in self._cache.layers:
             layer.back_to(tokens)
@@ -271,14 +282,7 @@ class Transformers:
     def applied(self) -> dict[str, Any]:
         """All from the model and the library; the context is what the cache has room for."""
         model = self._model
-        weights, computed = Counter[tuple[str, str]](), Counter[tuple[str, str]]()
-        for tensor in (*model.parameters(), *model.buffers()):
-            # A quantised weight says the dtype it is multiplied in, its parts what they are.
-            whole = _whole(tensor)
-            computed[tensor.device.type, _name(whole.dtype)] += whole.shape.numel()
-            for part in _parts(tensor):
-                weights[part.device.type, _name(part.dtype)] += part.nbytes
-        (device, dtype), _ = computed.most_common(1)[0]
+        device, dtype = computed_in(model)
         kept = [room for room in self._rooms if room]
         on_gpu, capability = device == "cuda", torch.backends.cpu.get_cpu_capability()
         settings = Settings(
@@ -286,11 +290,12 @@ class Transformers:
             threads=torch.get_num_threads(),
             # Without a layer that keeps every token nothing limits it.
             context=min((room[0].shape[2] for room in kept), default=self._settings.context),
-            options={"dtype": dtype, "attention": model.config._attn_implementation},
+            options={"dtype": dtype, "attention": model.config._attn_implementation}
+            | ({PARALLEL: kept[0][0].shape[0]} if PARALLEL in self._settings.options else {}),
         )
         return {
             "settings": vars(settings),
-            "weight_buffers": {" ".join(name): size for name, size in weights.items()},
+            "weight_buffers": bytes_of(model),
             "kv_bytes": self._kv_bytes(),
             "runtime_build": f"transformers {transformers.__version__}, torch {torch.__version__}, "
             f"{torch.cuda.get_device_name() if on_gpu else capability}",
@@ -338,9 +343,7 @@ class Transformers:
         return self._tokenizer
 
     def header(self) -> dict[str, Any]:
-        facts: dict[str, Any] = {
-            "parameters": sum(_whole(one).shape.numel() for one in self._model.parameters())
-        }
+        facts: dict[str, Any] = {"parameters": count(self._model)}
         if (window := self._window()) is not None:
             facts["context_window"] = window
         if "general.license" in self._metadata:
@@ -354,25 +357,6 @@ def _loader(where: dict[str, Any]) -> Any:
         return AutoModelForCausalLM
     sees = type(AutoConfig.from_pretrained(**where)) in MODEL_FOR_IMAGE_TEXT_TO_TEXT_MAPPING
     return AutoModelForImageTextToText if sees else AutoModelForCausalLM
-
-
-def _whole(tensor: torch.Tensor) -> Any:
-    """What knows its shape and dtype: itself, or what bitsandbytes keeps beside packed bytes."""
-    return getattr(tensor, "quant_state", None) or tensor
-
-
-def _parts(tensor: torch.Tensor) -> list[torch.Tensor]:
-    """The tensors that hold one: itself, or the integers and scales of a quantised one."""
-    if (state := _whole(tensor)) is not tensor:
-        return [tensor, state.absmax, state.code]
-    if not is_traceable_wrapper_subclass(tensor):
-        return [tensor]
-    names, _ = tensor.__tensor_flatten__()
-    return [part for name in names for part in _parts(getattr(tensor, name))]
-
-
-def _name(dtype: torch.dtype) -> str:
-    return str(dtype).removeprefix("torch.")
 
 
 def _allowed(logits: torch.Tensor, mask: NDArray[np.bool_]) -> torch.Tensor:

@@ -38,15 +38,40 @@ class Room(DynamicLayer):  # type: ignore[misc]  # the library counts as untyped
         self.keys, self.values = self._keys[:, :, :tokens], self._values[:, :, :tokens]
 
 
-def rooms(layers: list[Any], length: int) -> list[Pair | None]:
-    """For keys and values of each layer that keeps every token, shaped as those that it has.
+class Step(DynamicLayer):  # type: ignore[misc]  # the library counts as untyped
+    """One more token in each row of a layer's room, after as many as the row holds.
+
+    `held`: shape (rows,). `most`: what the longest row then holds; shorter ones are to be masked.
+    """
+
+    def __init__(
+        self, keys: torch.Tensor, values: torch.Tensor, held: torch.Tensor, most: int
+    ) -> None:
+        super().__init__()
+        self._held, self._rows = held, torch.arange(len(held), device=held.device)
+        self._whole = keys, values
+        self.keys, self.values = keys[:, :, :most], values[:, :, :most]
+        self.is_initialized = True
+
+    def update(
+        self, key_states: torch.Tensor, value_states: torch.Tensor, *_: Any, **__: Any
+    ) -> Pair:
+        for whole, states in zip(self._whole, (key_states, value_states), strict=True):
+            whole[self._rows, :, self._held] = states[:, :, 0]
+        return self.keys, self.values
+
+
+def rooms(layers: list[Any], length: int, prompts: int) -> list[Pair | None]:
+    """For keys and values of each layer that keeps every token, a row for each prompt.
+
+    Heads and their sizes are those that the layers, which hold a token, have.
 
     In one piece, as small ones would fill gaps in the heap, and of zeros, so that the memory is
     taken now: a context shall be seen to cost what it costs.
     """
     keeping = [layer for layer in layers if type(layer) is DynamicLayer]
     states = [states for layer in keeping for states in (layer.keys, layer.values)]
-    shapes = [(*one.shape[:2], length, one.shape[3]) for one in states]
+    shapes = [(prompts, one.shape[1], length, one.shape[3]) for one in states]
     sizes = [prod(shape) for shape in shapes]
     whole = states[0].new_zeros(sum(sizes)) if states else torch.empty(0)
     parts = (part.view(shape) for part, shape in zip(whole.split(sizes), shapes, strict=True))
