@@ -75,6 +75,10 @@ def parity(
     pairs = [(left[item], right[item]) for item in left if item in right]
     largest = [max(found) for pair in pairs if (found := _apart(*pair))]
     typically = median(largest) if largest else None
+    parting = _parting(pairs, allowed or 0.0)
+    reasons = [*_reasons(pairs, _template(a), _template(b)), *_too_far(typically, allowed)]
+    if allowed is not None and tolerances.same_weights(*quantisations):
+        reasons += _too_many(parting.at_first, len(pairs))
     return Parity(
         items=len(pairs),
         same_prompt=sum(_same_prompt(one, other) for one, other in pairs),
@@ -84,8 +88,8 @@ def parity(
         apart=max(largest, default=None),
         typically=typically,
         allowed=allowed,
-        reasons=(*_reasons(pairs, _template(a), _template(b)), *_too_far(typically, allowed)),
-        parting=_parting(pairs, allowed or 0.0),
+        reasons=tuple(reasons),
+        parting=parting,
     )
 
 
@@ -107,6 +111,12 @@ def _too_far(typically: float | None, allowed: float | None) -> list[str]:
     if typically is None or allowed is None or typically <= allowed:
         return []
     return [f"first tokens are typically {typically:.2g} apart, and rounding explains {allowed:g}"]
+
+
+def _too_many(unexplained: int, items: int) -> list[str]:
+    if unexplained <= items * tolerances.UNEXPLAINED:
+        return []
+    return [f"{unexplained} of {items} answers begin with another token, and not at a tie"]
 
 
 def _parting(pairs: Sequence[tuple[ItemData, ItemData]], allowed: float) -> Parting:

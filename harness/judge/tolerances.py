@@ -39,6 +39,19 @@ def allowed(*quantisations: str | None) -> float | None:
     return ALLOWED[max(known, key=list(ALLOWED).index)]
 
 
+UNEXPLAINED = 0.01
+"""The share of the items that may be answered by another first token where that is no tie.
+
+A median does not see an error that a few items have. Held where both runs have the same weights.
+"""
+
+
+def same_weights(*quantisations: str | None) -> bool:
+    """Whether only the order and the precision of sums set runs at these apart."""
+    whole = {"fp32", "fp16", "bf16"}
+    return len(set(quantisations)) == 1 or {_precision(one or "") for one in quantisations} <= whole
+
+
 def _precision(quantisation: str) -> str | None:
     for pattern, name in _NAMES:
         if re.fullmatch(pattern, quantisation, re.IGNORECASE):
