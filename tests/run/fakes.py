@@ -170,7 +170,7 @@ class Picky(Honest):
 
 
 class Steps:
-    """Implements `harness.run.runtimes.Parallel`: an answer takes as many steps as it has tokens.
+    """Implements `runtimes.parallel.Parallel`: an answer takes as many steps as it has tokens.
 
     Dies of the question that holds the text in POISON, after its first step.
     """

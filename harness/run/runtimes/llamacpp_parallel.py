@@ -48,7 +48,7 @@ class _Row(NamedTuple):
 
 
 class Sequences:
-    """A context of as many sequences as prompts. Implements `harness.run.runtimes.Parallel`.
+    """A context of as many sequences as prompts. Implements `runtimes.parallel.Parallel`.
 
     `reason` tells in llama.cpp's own words why something failed.
     """

@@ -43,7 +43,7 @@ _HELP = {
 
 
 class OpenAi:
-    """One model at the server that the environment names. Implements `runtimes.Chat`."""
+    """One model at the server that the environment names. Implements `runtimes.chat.Chat`."""
 
     def __init__(self, endpoint: Endpoint | None = None) -> None:
         self._endpoint = endpoint or from_environment()

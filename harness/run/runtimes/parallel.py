@@ -1,4 +1,5 @@
-"""Several prompts at once: what one asks for, and what a runtime offers that can answer them."""
+"""Several prompts at once: what one asks for, what a runtime offers that can answer them, and an
+answer as it comes about."""
 
 from __future__ import annotations
 
@@ -41,18 +42,21 @@ class Question:
         return self.prompt.ids if isinstance(self.prompt, Seen) else self.prompt
 
 
+Ended = tuple[Question, Answer | ArtifactRefused]
+
+
 class Parallel(Protocol):
     """Answers several prompts at once, greedily and each to its own end.
 
     The same questions at the same steps get the same answers. These need not be those that
-    `Runtime.evaluate` gives: see `harness.run.runtimes.llamacpp_parallel`.
+    `Runtime.evaluate` gives: the module of each runtime that has it says how far they may be apart.
     """
 
     def take(self, question: Question) -> None:
         """Opens a question. No more may be open than the option `PARALLEL` of the settings says."""
         ...
 
-    def step(self) -> list[tuple[Question, Answer | ArtifactRefused]]:
+    def step(self) -> list[Ended]:
         """Goes on with all that are open, and returns those that are no more."""
         ...
 
@@ -63,9 +67,6 @@ class ParallelRuntime(Runtime, Protocol):
     def parallel(self) -> Parallel:
         """After `create_context`; from then on it alone may use the context."""
         ...
-
-
-Ended = tuple[Question, Answer | ArtifactRefused]
 
 
 @dataclass

@@ -34,7 +34,7 @@ class _Row:
 
 
 class Rows:
-    """A cache of as many rows as prompts. Implements `harness.run.runtimes.parallel.Parallel`.
+    """A cache of as many rows as prompts. Implements `runtimes.parallel.Parallel`.
 
     `layers`: the room of each. `predict`: the last position's logits of one prompt.
     """
