@@ -45,8 +45,8 @@ def arguments(parser: argparse.ArgumentParser) -> None:
         type=int,
         default=1,
         metavar="N",
-        help="items of a task under way at once, each with a context of its own; a few answers "
-        "may differ from those of one at a time, which is what claims are judged by",
+        help="items of a task under way at once, each with a context of its own; answers "
+        "may differ from those of one at a time, by which claims are judged",
     )
     parser.add_argument("--memory-limit", metavar="SIZE", help="cap on the worker, e.g. 4GiB")
     parser.add_argument("--offline", action="store_true", help="fetch nothing")

@@ -4,8 +4,9 @@ Judged is the median over the items of the largest difference in each: an error 
 or pixels moves them all, and by whole units; what a rounding does to one unlikely token of one item
 does not decide. The coarser of the two precisions is taken. Where a largest median is given below,
 it is of the stored runs of smoke-vlm on three runtimes, 200 questions about pictures; four to eight
-times that is allowed, so that another model's rounding is not taken for an error. The limits for
-fp32 and bf16 are set by the bits alone: no two such runs are stored.
+times that is allowed, so that another model's rounding is not taken for an error. SmolLM2-135M's 4
+bits, 200 questions answered in JSON, come to 0.16. The limits for fp32 and bf16 are set by the bits
+alone: no two such runs are stored.
 """
 
 from __future__ import annotations

@@ -82,6 +82,13 @@ def test_one_without_room_costs_itself_alone(several: Transformers) -> None:
     assert len(fits.tokens) == 20
 
 
+def test_one_that_the_library_refuses_costs_itself_alone(several: Transformers) -> None:
+    refused, fits = answers(several.parallel(), Question([9999], 2), Question([5, 6], 3))
+    assert isinstance(refused, ArtifactRefused)
+    assert "index out of range" in str(refused)
+    assert len(fits.tokens) == 3
+
+
 def test_all_can_be_as_long_as_the_context(several: Transformers) -> None:
     whole = fixed_prompt(3 * ROOM, several.vocabulary())
     parts = [whole[at * ROOM : (at + 1) * ROOM][:-4] for at in range(3)]

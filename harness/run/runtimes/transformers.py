@@ -261,8 +261,12 @@ class Transformers:
         """After `create_context`; from then on nothing else may use the cache."""
         from harness.run.runtimes.transformers_parallel import Rows
 
+        def predict(ids: torch.Tensor, cache: Any) -> torch.Tensor:
+            with _refusing():
+                return self._logits(ids, cache)
+
         layers = [room for room in self._rooms if room]  # all, or the context was refused
-        return Rows(self._model, layers, self._ends, self._logits)
+        return Rows(self._model, layers, self._ends, predict)
 
     def _back_to(self, tokens: int) -> None:
         for layer in self._cache.layers:

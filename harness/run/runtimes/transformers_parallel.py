@@ -36,7 +36,7 @@ class _Row:
 class Rows:
     """A cache of as many rows as prompts. Implements `runtimes.parallel.Parallel`.
 
-    `layers`: the room of each. `predict`: the last position's logits of one prompt.
+    `layers`: the room of each. `predict`: the last position's logits of one prompt, or why not.
     """
 
     def __init__(
