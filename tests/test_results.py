@@ -12,6 +12,7 @@ from harness.ask import claims, models, tasks
 from harness.cli import main
 from harness.judge import judge
 from harness.judge.curves import Halving, curves
+from harness.judge.parity import parity
 from harness.judge.verdicts import Verdict
 from harness.run import store
 from harness.run.records import ItemData
@@ -82,6 +83,26 @@ def test_the_emulator_answers_as_the_guide_says() -> None:
     }
     assert len(answers["npu:qnn"]) == 200
     assert answers["npu:qnn"] == answers["cpu"]
+
+
+def test_answers_are_alike_as_the_guide_says() -> None:
+    """Text, on three runtimes and eight at once: in the runs that came with the repository."""
+    guide = " ".join((ROOT / "docs" / "guide.md").read_text(encoding="utf-8").split())
+    runs = {
+        (run.cell.runtime, run.cell.parallel): store.read_samples(folder)
+        for folder, run in store.runs(RESULTS)
+        if run.machine == "amd-epyc-2c-24g-c002" and run.samples == 200
+        if run.cell.model == "smollm2-135m-instruct" and run.cell.task == "json_answers"
+    }
+    llama, torch, onnx = (runs[name, None] for name in ("llama.cpp", "transformers", "onnx"))
+    rounded, alike = parity(llama, torch, ("Q4_1", "Q4_1")), parity(torch, onnx, ("Q4_1", "fp32"))
+    assert rounded.passed
+    assert alike.passed
+    assert f"gives {rounded.same_output} of {rounded.items} answers alike in both" in guide
+    assert f"gives {alike.same_output} of {alike.items} as transformers does" in guide
+    several = parity(llama, runs["llama.cpp", 8]), parity(torch, runs["transformers", 8])
+    other, same = (one.same_output for one in several)
+    assert f"transformers gives {same} as one at a time, llama.cpp {other}" in guide
 
 
 def test_pictures_get_worse_as_the_guide_says() -> None:
