@@ -189,7 +189,7 @@ def test_stored_answers_keep_the_promise() -> None:
     """All that were not cut follow their schema; those that did so unheld are the same."""
     items, free = {item.id: item for item in every_item()}, stored(PROMPTED)
     held = stored(HELD)
-    assert len(held) >= 50 and len(free) >= 25 and free.keys() <= held.keys()
+    assert len(held) >= 50 and len(free.keys() & held.keys()) >= 25
     for id_, data in held.items():
         if data.stopped != "length":
             jsonschema.validate(json.loads(data.output), items[id_].payload["schema"])
