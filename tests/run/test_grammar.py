@@ -175,11 +175,12 @@ def test_nothing_that_is_timed_knows_of_grammars() -> None:
 
 
 def stored(task: tasks.Task) -> dict[str, ItemData]:
-    """What a real model was asked in the runs that this repository keeps, by item."""
+    """What llama.cpp answered, one item at a time, in the runs that came with this repository."""
     return {
         sample.data.item: sample.data
         for folder, run in store.runs(ROOT / "results")
         if run.cell.task == task.name and run.task and run.task.version_hash == task.version_hash()
+        if run.cell.runtime == "llama.cpp" and run.cell.parallel is None
         for sample in store.read_samples(folder)
         if isinstance(sample.data, ItemData)
     }
