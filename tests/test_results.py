@@ -10,7 +10,7 @@ import pytest
 
 from harness.ask import claims, models, tasks
 from harness.cli import main
-from harness.judge import judge
+from harness.judge import judge, tolerances
 from harness.judge.curves import Halving, curves
 from harness.judge.parity import parity
 from harness.judge.verdicts import Verdict
@@ -98,6 +98,7 @@ def test_answers_are_alike_as_the_guide_says() -> None:
     rounded, alike = parity(llama, torch, ("Q4_1", "Q4_1")), parity(torch, onnx, ("Q4_1", "fp32"))
     assert rounded.passed
     assert alike.passed
+    assert f"come to {rounded.typically:.2g}" in str(tolerances.__doc__)
     assert f"gives {rounded.same_output} of {rounded.items} answers alike in both" in guide
     assert f"gives {alike.same_output} of {alike.items} as transformers does" in guide
     several = parity(llama, runs["llama.cpp", 8]), parity(torch, runs["transformers", 8])

@@ -22,6 +22,12 @@ ALLOWED = {
 }
 """Natural logarithms, from the finest precision to the coarsest."""
 
+UNEXPLAINED = 0.01
+"""The share of the items that may be answered by another first token where that is no tie.
+
+A median does not see an error that a few items have. Held where both runs have the same weights.
+"""
+
 _NAMES = (
     (r"(fp|f)32", "fp32"),
     (r"(fp|f)16", "fp16"),
@@ -40,15 +46,11 @@ def allowed(*quantisations: str | None) -> float | None:
     return ALLOWED[max(known, key=list(ALLOWED).index)]
 
 
-UNEXPLAINED = 0.01
-"""The share of the items that may be answered by another first token where that is no tie.
-
-A median does not see an error that a few items have. Held where both runs have the same weights.
-"""
-
-
 def same_weights(*quantisations: str | None) -> bool:
-    """Whether only the order and the precision of sums set runs at these apart."""
+    """Whether only the order and the precision of sums set runs at these apart.
+
+    One name is taken for the same weights, though int8 of two runtimes may have other scales.
+    """
     whole = {"fp32", "fp16", "bf16"}
     return len(set(quantisations)) == 1 or {_precision(one or "") for one in quantisations} <= whole
 

@@ -6,19 +6,19 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
+import several as promises
+from several import answers
 from test_llamacpp import PROMPTS, runtime
 
 from harness.run.records import Applied
 from harness.run.runtimes import (
     Answer,
     ArtifactRefused,
-    NoRoom,
     fixed_prompt,
 )
 from harness.run.runtimes.llamacpp import LlamaCpp
-from harness.run.runtimes.parallel import Parallel, Question
+from harness.run.runtimes.parallel import Question
 
 ROOM = 256
 
@@ -31,17 +31,6 @@ def alone(smollm2: Path) -> LlamaCpp:
 @pytest.fixture
 def several(smollm2: Path) -> Iterator[LlamaCpp]:
     yield runtime(smollm2, parallel=3)
-
-
-def answers(parallel: Parallel, *questions: Question) -> list[Any]:
-    """Of each question, asked at once."""
-    found: dict[Question, Any] = {}
-    for one in questions:
-        parallel.take(one)
-    while len(found) < len(questions):
-        found |= parallel.step()
-    assert parallel.step() == []
-    return [found[one] for one in questions]
 
 
 def test_settings_are_read_back_as_asked(several: LlamaCpp) -> None:
@@ -116,38 +105,16 @@ def test_a_prompt_longer_than_a_batch_is_computed_whole(smollm2: Path) -> None:
 
 
 def test_one_without_room_costs_itself_alone(several: LlamaCpp) -> None:
-    ids = fixed_prompt(ROOM + 1, several.vocabulary())
-    long, full, fits = answers(
-        several.parallel(), Question(ids, 2), Question(ids[: ROOM - 2], 9), Question(ids[:9], 20)
-    )
-    assert isinstance(long, NoRoom)
-    assert str(long) == f"{ROOM + 1} tokens; the context has {ROOM}"
-    assert isinstance(full, NoRoom)
-    assert str(full) == f"no room in the context of {ROOM} tokens"
-    assert len(fits.tokens) == 20
+    promises.one_without_room_costs_itself_alone(several, ROOM)
 
 
 def test_all_can_be_as_long_as_the_context(several: LlamaCpp) -> None:
-    whole = fixed_prompt(3 * ROOM, several.vocabulary())
-    parts = [whole[at * ROOM : (at + 1) * ROOM][:-4] for at in range(3)]
-    for one in answers(several.parallel(), *(Question(part, 5) for part in parts)):
-        assert len(one.tokens) == 5
+    promises.all_can_be_as_long_as_the_context(several, ROOM)
 
 
 def test_a_stop_and_a_mask_are_each_answers_own(several: LlamaCpp) -> None:
     ids = several.tokenize(PROMPTS[0])
-    allowed = np.zeros(several.vocabulary(), np.bool_)
-    allowed[[65, 66]] = True
-    stopped, masked, plain = answers(
-        several.parallel(),
-        Question(ids, 9, stop=lambda tokens: len(tokens) == 4),
-        Question(ids, 9, mask=lambda tokens: allowed),
-        Question(ids, 9),
-    )
-    assert (stopped.stopped, masked.stopped) == ("stop", "length")
-    assert stopped.tokens == plain.tokens[:4]
-    assert set(masked.tokens) <= {65, 66}
-    assert not set(plain.tokens) <= {65, 66}
+    promises.a_stop_and_a_mask_are_each_answers_own(several, ids, {65, 66})
 
 
 def test_an_answer_ends_with_the_turn(several: LlamaCpp) -> None:

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import numpy as np
 import pytest
+import several as promises
+from several import answers
 from test_llamacpp import PROMPTS
-from test_llamacpp_parallel import answers
 from test_transformers import asked, runtime
 from tiny_models import write_model
 
 from harness.run.records import Applied
-from harness.run.runtimes import PARALLEL, ArtifactRefused, NoRoom, fixed_prompt
+from harness.run.runtimes import PARALLEL, ArtifactRefused, fixed_prompt
 from harness.run.runtimes.parallel import Question
 from harness.run.runtimes.transformers import Transformers
 
@@ -71,15 +71,7 @@ def test_others_beside_it_change_nothing(family: str, tmp_path: Path) -> None:
 
 
 def test_one_without_room_costs_itself_alone(several: Transformers) -> None:
-    ids = fixed_prompt(ROOM + 1, several.vocabulary())
-    long, full, fits = answers(
-        several.parallel(), Question(ids, 2), Question(ids[: ROOM - 2], 9), Question(ids[:9], 20)
-    )
-    assert isinstance(long, NoRoom)
-    assert str(long) == f"{ROOM + 1} tokens in a context of {ROOM}"
-    assert isinstance(full, NoRoom)
-    assert str(full) == f"no room in a context of {ROOM} tokens"
-    assert len(fits.tokens) == 20
+    promises.one_without_room_costs_itself_alone(several, ROOM)
 
 
 def test_one_that_the_library_refuses_costs_itself_alone(several: Transformers) -> None:
@@ -90,10 +82,7 @@ def test_one_that_the_library_refuses_costs_itself_alone(several: Transformers) 
 
 
 def test_all_can_be_as_long_as_the_context(several: Transformers) -> None:
-    whole = fixed_prompt(3 * ROOM, several.vocabulary())
-    parts = [whole[at * ROOM : (at + 1) * ROOM][:-4] for at in range(3)]
-    for one in answers(several.parallel(), *(Question(part, 5) for part in parts)):
-        assert len(one.tokens) == 5
+    promises.all_can_be_as_long_as_the_context(several, ROOM)
 
 
 def test_what_an_earlier_answer_left_is_not_seen(several: Transformers) -> None:
@@ -108,18 +97,7 @@ def test_what_an_earlier_answer_left_is_not_seen(several: Transformers) -> None:
 
 def test_a_stop_and_a_mask_are_each_answers_own(several: Transformers) -> None:
     ids = fixed_prompt(9, several.vocabulary())
-    allowed = np.zeros(several.vocabulary(), np.bool_)
-    allowed[[5, 6]] = True
-    stopped, masked, plain = answers(
-        several.parallel(),
-        Question(ids, 9, stop=lambda tokens: len(tokens) == 4),
-        Question(ids, 9, mask=lambda tokens: allowed),
-        Question(ids, 9),
-    )
-    assert (stopped.stopped, masked.stopped) == ("stop", "length")
-    assert stopped.tokens == plain.tokens[:4]
-    assert set(masked.tokens) <= {5, 6}
-    assert not set(plain.tokens) <= {5, 6}
+    promises.a_stop_and_a_mask_are_each_answers_own(several, ids, {5, 6})
 
 
 def test_an_answer_ends_with_the_turn(smollm2: Path) -> None:

@@ -71,7 +71,7 @@ class Rows:
         """Computes a prompt, and gives the first token of its answer."""
         ids = question.ids
         if len(ids) > self._room:
-            raise NoRoom(f"{len(ids)} tokens in a context of {self._room}")
+            raise NoRoom(f"{len(ids)} tokens; the context has {self._room}")
         at = next(at for at, row in enumerate(self._rows) if not row.under_way)
         cache = self._cache(lambda pair: Room(*(one[at : at + 1] for one in pair)))
         start = time.perf_counter()
@@ -89,7 +89,7 @@ class Rows:
         over: list[Ended] = []
         for row in self._rows:
             if row.under_way and row.held == self._room:
-                full = NoRoom(f"no room in a context of {self._room} tokens")
+                full = NoRoom(f"no room in the context of {self._room} tokens")
                 over.append((row.under_way.question, full))
                 row.under_way = None
         if not any(row.under_way for row in self._rows):
