@@ -133,7 +133,7 @@ class Planner:
         room = min(context, _window(model, artifact))
         settings = settings_for(
             str(cell.runtime), str(cell.device), self._cores, room, artifact.quantisation,
-            cell.parallel,
+            model.need_geometry().architecture, cell.parallel,
         )  # fmt: skip
         memory = estimate.memory_bytes(model, artifact, room * (cell.parallel or 1), dtype)
         task = _held(task, n, settings.context) if task else None

@@ -222,6 +222,18 @@ def test_the_context_has_room_for_what_is_run(planner: Planner) -> None:
     assert short.settings is not None and short.settings.context == 2048
 
 
+@pytest.mark.parametrize(
+    ("model", "attention"), [("paligemma-2-3b", "eager"), ("gemma-3-4b-it", "sdpa")]
+)
+def test_transformers_is_asked_for_what_the_architecture_can_do(
+    planner: Planner, model: str, attention: str
+) -> None:
+    asked = cell(workload="memory", model=model, quantisation="bf16", runtime="transformers")
+    found = planner.planned(asked, 1)
+    assert found.settings is not None
+    assert found.settings.options == {"dtype": "bfloat16", "attention": attention}
+
+
 @pytest.mark.parametrize(("task", "room"), [("gsm8k", 4096), ("bfcl_multi_turn_base", 8192)])
 def test_a_task_says_where_it_needs_more_room_than_others(
     planner: Planner, task: str, room: int

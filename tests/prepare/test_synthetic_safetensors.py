@@ -32,15 +32,23 @@ def tiny(synthetic: Build) -> Build:
 LOAD = """
 import json, sys
 import torch
+from pathlib import Path
 from transformers import AutoModelForCausalLM, AutoTokenizer
+from harness.run.runtimes import settings_for
+from harness.run.runtimes.transformers import Transformers
 
+PROMPT = [1, 5, 77, 200]
 said = []
 for path in sys.argv[2:]:
+    ours = Transformers()
+    asked = settings_for("transformers", "cpu", 1, 64, "bf16", architecture=Path(path).name)
+    ours.load(path, asked)
+    ours.create_context()
     model, info = AutoModelForCausalLM.from_pretrained(
         path, local_files_only=True, use_safetensors=True, output_loading_info=True
     )
     with torch.inference_mode():
-        logits = model(torch.tensor([[1, 5, 77, 200]])).logits.float()
+        logits = model(torch.tensor([PROMPT])).logits.float()
     kinds = getattr(model.config, "layer_types", None) or []
     said.append({
         "class": type(model).__name__,
@@ -50,6 +58,10 @@ for path in sys.argv[2:]:
         "global_layers": kinds.count("full_attention"),
         "finite": bool(logits.isfinite().all()),
         "spread": float(logits.std()),
+        "likeliest": int(logits[0, -1].argmax()),
+        "first": ours.evaluate(PROMPT, 2, stop_at_end=False).tokens[0],
+        "asked": vars(asked),
+        "applied": ours.applied()["settings"],
         "synthetic": model.config.claimbench_weights,
         "tokens": AutoTokenizer.from_pretrained(path, local_files_only=True).encode(sys.argv[1]),
     })
@@ -85,6 +97,15 @@ def test_transformers_loads_every_tensor_and_misses_none(loaded: Loaded, archite
         assert said["global_layers"] == model.geometry.global_layers
     assert said["finite"]
     assert 0.001 < said["spread"] < 100
+
+
+@pytest.mark.parametrize("architecture", ARCHITECTURES)
+def test_the_runtime_takes_it_with_the_options_of_its_architecture(
+    loaded: Loaded, architecture: str
+) -> None:
+    _, said = loaded[architecture]
+    assert said["applied"] == said["asked"]
+    assert said["first"] == said["likeliest"]
 
 
 @pytest.mark.parametrize("architecture", ARCHITECTURES)

@@ -37,6 +37,8 @@ class Entry:
     """Distributions of the runtime's own modules, one of which may be here for the first."""
     there: Mapping[str, dict[str, Option]] = field(default_factory=dict)
     """By device: what is asked for otherwise there."""
+    of: Mapping[str, dict[str, Option]] = field(default_factory=dict)
+    """By architecture, as `harness.ask.geometry` names it: what is asked for otherwise of it."""
     parallel: bool = False
     """Whether it is a `ParallelRuntime`."""
     items: Literal["items", "messages"] = "items"
@@ -123,6 +125,7 @@ RUNTIMES: dict[str, Entry] = {
             "dtype": _HALF.get(quantisation.lower(), "float32"),
             "attention": "sdpa",
         },
+        of={"gemma2": {"attention": "eager"}},  # PyTorch's sdpa cannot cap the scores
         parallel=True,
     ),
 }
@@ -145,11 +148,13 @@ def settings_for(
     threads: int,
     context: int,
     quantisation: str = "",
+    architecture: str = "",
     parallel: int | None = None,
 ) -> Settings:
     """What a cell asks of a registered runtime; `context` is that of each prompt under way."""
     entry = RUNTIMES[runtime]
-    options = entry.options(context, quantisation) | entry.there.get(device, {})
+    options = entry.options(context, quantisation)
+    options |= entry.there.get(device, {}) | entry.of.get(architecture, {})
     return Settings(device, threads, context, options | ({PARALLEL: parallel} if parallel else {}))
 
 
