@@ -59,6 +59,23 @@ def test_what_is_there_is_not_asked_again(checkout: Path) -> None:
     assert [run.id for _, run in store.runs(checkout / "results")] == before
 
 
+def test_some_can_be_asked_of_several_items_at_once(checkout: Path) -> None:
+    on = ("llama.cpp:Q4_1", "llama.cpp:Q4_1:2")
+    done = parity(checkout, "smollm2-135m-instruct", "json_answers", *on, "--limit", "3")
+    assert done.returncode == 0, done.stdout + done.stderr
+    (row,) = done.stdout.splitlines()[1:]
+    assert re.split(r"\s{2,}", row.strip())[:4] == [*on, "3/3", "3/3"]  # prompt, ids
+    asked = [run.cell.parallel for _, run in store.runs(checkout / "results") if run.samples == 3]
+    assert sorted(asked, key=str) == [2, None]
+
+
+def test_a_runtime_without_quantisation_is_the_users_mistake(checkout: Path) -> None:
+    for name in ("onnx", "onnx:", "onnx:fp32:1", "onnx:fp32:some"):
+        done = parity(checkout, "smoke-vlm", "easy_vqa", name)
+        assert (done.returncode, done.stdout) == (2, "")
+        assert f"{name}: write RUNTIME:QUANTISATION" in done.stderr
+
+
 def test_a_name_that_is_none_is_the_users_mistake(checkout: Path) -> None:
     done = parity(checkout, "smoke-vlm", "easy_vqa", "transformers:Q9")
     assert (done.returncode, done.stdout) == (2, "")
