@@ -78,7 +78,8 @@ def ready(context: Context, cells: list[Planned], offline: bool) -> list[str]:
             continue
         runtime = str(planned.cell.runtime)
         at = probe_key(planned.cell, model, artifact)
-        if planned.settings and at not in probe.load(results):
+        known = probe.load(results).get(at)
+        if planned.settings and not (known and known.quiet):
             progress.say(f"trying how fast {name} is here on {runtime}")
             try:
                 probe.probe(planned, prepared.path, at, results)

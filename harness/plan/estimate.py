@@ -47,6 +47,8 @@ class Probe(Row):
     prefill_rate: float
     decode_rate: float
     measured: bool = True
+    quiet: bool = True
+    """Whether the machine was left to it. Else it is too slow, and is made again when it can be."""
 
 
 def guess(model: Model, bits: float = 5.0) -> Probe:

@@ -17,6 +17,7 @@ from harness.run.records import (
     ItemData,
     LoadData,
     MemoryData,
+    Noise,
     Reply,
     Sample,
     SpeedData,
@@ -50,6 +51,15 @@ def gates(
     if cell.workload == "load":
         found.append(_page_cache(cell, samples))
     return found
+
+
+def disturbed(noise: Noise) -> bool:
+    """Whether others took so much of the machine that nothing timed meanwhile would count.
+
+    A machine that shows neither share never says so.
+    """
+    shares = ((noise.steal_share, STEAL), (noise.cpu_pressure_share, PRESSURE))
+    return any(share is not None and share > limit for share, (_, limit) in shares)
 
 
 def whole(planned: int, samples: Sequence[Sample]) -> list[Gate]:

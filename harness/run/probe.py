@@ -1,7 +1,7 @@
 """A quick look at how fast a model runs here, so that the plan can fit a cell to its time.
 
-A probe is kept, because the shape that follows from it is part of a cell's key. No verdict reads
-it.
+A probe is kept, because the shape that follows from it is part of a cell's key. One that others on
+the machine disturbed is made again before the next run. No verdict reads it.
 """
 
 from __future__ import annotations
@@ -13,11 +13,11 @@ from pathlib import Path
 from harness.errors import WorkerError
 from harness.plan.estimate import PROBE_SHAPE, Probe
 from harness.plan.planner import Planned
-from harness.run import store
+from harness.run import gates, noise, store
 from harness.run.machine import describe
 from harness.run.manager import Worker
 from harness.run.protocol import Request
-from harness.run.records import Machine
+from harness.run.records import Machine, Noise
 from harness.run.runtimes import RUNTIMES
 from harness.run.workloads import WORKLOADS
 
@@ -41,7 +41,7 @@ def probe(planned: Planned, artifact: Path, at: str, results: Path) -> Probe:
         settings=planned.settings,
         shape=PROBE_SHAPE,
     )
-    data = None
+    data, before = None, noise.read()
     with contextlib.closing(Worker(request, _SILENCE_SECONDS).events()) as events:
         for event in events:
             data = event.get("data", data)
@@ -53,6 +53,7 @@ def probe(planned: Planned, artifact: Path, at: str, results: Path) -> Probe:
         load_seconds=data["load_seconds"],
         prefill_rate=max(one["evaluated_tokens"] / one["prefill_seconds"] for one in repeats),
         decode_rate=max(len(one["token_seconds"]) / sum(one["token_seconds"]) for one in repeats),
+        quiet=not gates.disturbed(Noise.model_validate(noise.between(before, noise.read()))),
     )
     known = load(results) | {at: found}
     rows = {key: known[key].model_dump() for key in sorted(known)}
