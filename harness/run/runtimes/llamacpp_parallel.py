@@ -14,29 +14,18 @@ in the same batches, and answered alike.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any, NamedTuple
 
 import llama_cpp as api
 import numpy as np
-from numpy.typing import NDArray
 
 from harness.run.protocol import Settings
-from harness.run.runtimes import ArtifactRefused, NoRoom
+from harness.run.runtimes import ArtifactRefused
 from harness.run.runtimes.llamacpp_likelihoods import can_go_back
-from harness.run.runtimes.logits import likeliest, picker
 from harness.run.runtimes.option_tree import reusable
-from harness.run.runtimes.parallel import Ended, Question, UnderWay
-
-
-@dataclass(eq=False)
-class _Sequence:
-    """One of the cache's. `held` stays when its answer is over: the next prompt may begin so."""
-
-    id: int
-    held: list[int] = field(default_factory=list)
-    open: UnderWay | None = None
+from harness.run.runtimes.parallel import Question
+from harness.run.runtimes.schedule import Computed, Logits, Place, Schedule, UnderWay
 
 
 class _Row(NamedTuple):
@@ -47,8 +36,8 @@ class _Row(NamedTuple):
     sequence: int
 
 
-class Sequences:
-    """A context of as many sequences as prompts. Implements `runtimes.parallel.Parallel`.
+class Sequences(Schedule):
+    """A context of as many sequences as prompts.
 
     `reason` tells in llama.cpp's own words why something failed.
     """
@@ -56,54 +45,34 @@ class Sequences:
     def __init__(
         self, context: Any, model: Any, settings: Settings, reason: Callable[[], str]
     ) -> None:
+        super().__init__(int(api.llama_n_seq_max(context)), settings.context)
         self._context, self._memory = context, api.llama_get_memory(context)
         self._vocab = api.llama_model_get_vocab(model)
         self._vocabulary = int(api.llama_vocab_n_tokens(self._vocab))
         self._keeps = can_go_back(model)
-        self._room, self._size = settings.context, int(api.llama_n_batch(context))
+        self._size = int(api.llama_n_batch(context))
         self._reason = reason
-        self._all = [_Sequence(at) for at in range(int(api.llama_n_seq_max(context)))]
-        self._waiting: list[Question] = []
 
-    def take(self, question: Question) -> None:
-        self._waiting.append(question)
-
-    def step(self) -> list[Ended]:
-        """Computes the prompts that wait or else, if none does, a token of each answer."""
-        return self._begin() if self._waiting else self._go_on()
-
-    def _begin(self) -> list[Ended]:
+    def _turn(self, waiting: Sequence[Question]) -> Question:
         """First the prompt of which the most is there: another might take its place."""
-        over: list[Ended] = []
-        while self._waiting:
-            found = [(one, *self._alike(one)) for one in self._waiting]
-            question, source, kept = max(found, key=lambda one: one[2])
-            self._waiting.remove(question)
-            try:
-                over += self._evaluate(question, source, kept)
-            except ArtifactRefused as error:
-                over.append((question, error))
-        return over
+        return max(waiting, key=lambda one: self._alike(one)[1])
 
-    def _alike(self, question: Question) -> tuple[_Sequence, int]:
+    def _alike(self, question: Question) -> tuple[Place, int]:
         """The sequence that begins with the most of a prompt's tokens, and how many those are."""
         # Two are left to compute: llama.cpp counts a single one as no prompt.
-        alike = [reusable(one.held, question.ids[:-1]) if self._keeps else 0 for one in self._all]
+        alike = [
+            reusable(one.held, question.ids[:-1]) if self._keeps else 0 for one in self._places
+        ]
         most = max(alike)
-        return self._all[alike.index(most)], most
+        return self._places[alike.index(most)], most
 
-    def _evaluate(self, question: Question, source: _Sequence, kept: int) -> list[Ended]:
-        """Computes a prompt, and gives the first token of its answer."""
-        ids = question.ids
-        if len(ids) > self._room:
-            raise NoRoom(f"{len(ids)} tokens; the context has {self._room}")
-        into = next(one for one in self._all if not one.open)
-        if kept and not source.open:
-            into = source
+    def _compute(self, question: Question) -> Computed:
+        source, kept = self._alike(question)
+        into = source if kept and self._is_free(source) else self._free()
         self._hold(into, source, kept)
         api.llama_perf_context_reset(self._context)
         start = time.perf_counter()
-        rows = [_Row(token, at, into.id) for at, token in enumerate(ids)][kept:]
+        rows = [_Row(token, at, into.at) for at, token in enumerate(question.ids)][kept:]
         parts = [rows[at : at + self._size] for at in range(0, len(rows), self._size)]
         failed = [status for part in parts if (status := self._decode(part, every=False))]
         api.llama_synchronize(self._context)  # once for all parts: one of a token is no prompt
@@ -111,66 +80,39 @@ class Sequences:
         if failed:
             self._hold(into, into, 0)
             raise ArtifactRefused(f"llama_decode answered {failed[0]}: {self._reason()}")
-        into.held = list(ids)
         evaluated = int(api.llama_perf_context(self._context).n_p_eval)
-        first = likeliest(self._logits(-1), question.top)
-        pick = picker(question.mask)
-        into.open = UnderWay(question, pick, kept, evaluated, start, prefilled, first)
-        return self._add(into, -1)
+        return Computed(into, self._logits(-1), kept, evaluated, start, prefilled)
 
-    def _go_on(self) -> list[Ended]:
-        """A further token of each answer, all in one batch."""
-        over: list[Ended] = []
-        for one in self._all:
-            if one.open and len(one.held) == self._room:
-                full = NoRoom(f"no room in the context of {self._room} tokens")
-                over.append((one.open.question, full))
-                one.open = None
-        under_way = [(one, one.open.tokens[-1]) for one in self._all if one.open]
-        if not under_way:
-            return over
-        rows = [_Row(token, len(one.held), one.id) for one, token in under_way]
+    def _advance(self, under_way: Sequence[UnderWay]) -> Iterable[Logits]:
+        """All in one batch."""
+        for one in under_way:
+            self._check_end(one.place)
+        rows = [_Row(one.tokens[-1], len(one.place.held), one.place.at) for one in under_way]
         if status := self._decode(rows, every=True):
-            # Of none of them alone: the worker ends, and each is asked again by itself.
             raise RuntimeError(f"llama_decode answered {status}: {self._reason()}")
-        for row, (one, token) in enumerate(under_way):
-            one.held.append(token)
-            over += self._add(one, row)
-        return over
-
-    def _add(self, one: _Sequence, row: int) -> list[Ended]:
-        """A token of the answer, by the logits of this row of the batch; the answer, if over."""
-        if one.open is None:
-            raise ValueError("a sequence without a question")
-        ending = one.open.add(self._logits(row), self._is_end)
-        if ending is None:
-            return []
-        over = one.open
-        one.open = None
-        self._check_end(one)
-        return [(over.question, over.answer(ending))]
+        return map(self._logits, range(len(rows)))
 
     def _is_end(self, token: int) -> bool:
         return bool(api.llama_vocab_is_eog(self._vocab, token))
 
-    def _logits(self, row: int) -> NDArray[np.float32]:
+    def _logits(self, row: int) -> Logits:
         """Where llama.cpp keeps those of a row, until the next batch. Waits for them."""
         there = api.llama_get_logits_ith(self._context, row)
         if not there:
             raise ArtifactRefused(f"llama.cpp has no logits: {self._reason()}")
         return np.ctypeslib.as_array(there, (self._vocabulary,))
 
-    def _hold(self, into: _Sequence, source: _Sequence, kept: int) -> None:
+    def _hold(self, into: Place, source: Place, kept: int) -> None:
         """Leaves in `into` the first `kept` tokens of `source`, and nothing else."""
         held = source.held[:kept]
-        api.llama_memory_seq_rm(self._memory, into.id, kept if into is source else 0, -1)
+        api.llama_memory_seq_rm(self._memory, into.at, kept if into is source else 0, -1)
         if kept and into is not source:
-            api.llama_memory_seq_cp(self._memory, source.id, into.id, 0, kept)
+            api.llama_memory_seq_cp(self._memory, source.at, into.at, 0, kept)
         into.held = held
         self._check_end(into)
 
-    def _check_end(self, one: _Sequence) -> None:
-        there = int(api.llama_memory_seq_pos_max(self._memory, one.id)) + 1
+    def _check_end(self, one: Place) -> None:
+        there = int(api.llama_memory_seq_pos_max(self._memory, one.at)) + 1
         if there != len(one.held):
             raise RuntimeError(f"a sequence of {len(one.held)} tokens ends at {there} in the cache")
 

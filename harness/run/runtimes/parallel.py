@@ -1,30 +1,11 @@
-"""Several prompts at once: what one asks for, what a runtime offers that can answer them, and an
-answer as it comes about."""
+"""Several prompts at once: what one asks for, and what a runtime offers that can answer them."""
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Protocol
+from dataclasses import dataclass
+from typing import Protocol
 
-from harness.run.runtimes import (
-    Answer,
-    ArtifactRefused,
-    Mask,
-    Prompt,
-    Runtime,
-    Seen,
-    Stop,
-    stopped,
-    times,
-)
-
-if TYPE_CHECKING:
-    import numpy as np
-    from numpy.typing import NDArray
-
-    from harness.run.runtimes.logits import Pick
+from harness.run.runtimes import Answer, ArtifactRefused, Mask, Prompt, Runtime, Seen, Stop
 
 
 @dataclass(frozen=True, eq=False)
@@ -67,38 +48,3 @@ class ParallelRuntime(Runtime, Protocol):
     def parallel(self) -> Parallel:
         """After `create_context`; from then on it alone may use the context."""
         ...
-
-
-@dataclass
-class UnderWay:
-    """A question whose prompt is computed, with its answer so far."""
-
-    question: Question
-    pick: Pick
-    reused: int
-    evaluated: int
-    start: float
-    prefilled: float
-    first_logprobs: list[tuple[int, float]]
-    tokens: list[int] = field(default_factory=list)
-    stamps: list[float] = field(default_factory=list)
-
-    def add(self, logits: NDArray[np.float32], is_end: Callable[[int], bool]) -> str | None:
-        """The next token. Returns what ended the answer; None where it goes on."""
-        token = self.pick(logits, self.tokens)
-        self.stamps.append(time.perf_counter())
-        self.tokens.append(token)
-        ended, stop = is_end(token), self.question.stop
-        cut = bool(stop and stop(self.tokens))
-        over = ended or cut or len(self.tokens) == self.question.new_tokens
-        return stopped(ended, cut) if over else None
-
-    def answer(self, ending: str) -> Answer:
-        return Answer(
-            tokens=self.tokens,
-            evaluated_tokens=self.evaluated,
-            reused_tokens=self.reused,
-            **times(self.start, self.prefilled, self.stamps),
-            stopped=ending,
-            first_logprobs=self.first_logprobs,
-        )
