@@ -16,7 +16,7 @@ import pytest
 import tiny_onnx
 from tiny_onnx import SETTINGS, runtime
 
-from harness.run.runtimes import ArtifactRefused
+from harness.run.runtimes import ArtifactRefused, NoRoom
 from harness.run.runtimes.onnx import Onnx
 
 LAYOUTS = ("one", "parts")
@@ -116,8 +116,12 @@ def test_a_context_longer_than_the_models(folder: Path) -> None:
 
 def test_a_prompt_longer_than_the_context(folder: Path) -> None:
     found = runtime(folder, context=16)
-    with pytest.raises(ArtifactRefused, match="17 tokens; the context has 16"):
+    with pytest.raises(NoRoom, match="17 tokens; the context has 16"):
+        found.evaluate(list(range(17)), 1, stop_at_end=False)
+    with pytest.raises(NoRoom, match="no room in the context of 16 tokens"):
         found.evaluate(list(range(10)), 8, stop_at_end=False)
+    stopped = found.evaluate(list(range(10)), 8, stop_at_end=False, stop=lambda said: len(said) > 5)
+    assert len(stopped.tokens) == 6
     assert found.evaluate(list(range(9)), 8, stop_at_end=False).evaluated_tokens == 9
 
 

@@ -16,7 +16,7 @@ from sessions import tiny
 from tiny_models import WINDOW, write_model
 
 from harness.prepare import prepare
-from harness.run.runtimes import ArtifactRefused, settings_for
+from harness.run.runtimes import ArtifactRefused, NoRoom, settings_for
 from harness.run.runtimes.transformers import Transformers
 
 SETTINGS = settings_for("transformers", "cpu", threads=1, context=256)
@@ -129,9 +129,9 @@ def test_a_context_or_a_prompt_that_is_too_long_is_refused(folder: Path) -> None
         found.create_context()
     found.load(str(folder), replace(SETTINGS, context=16))
     found.create_context()
-    with pytest.raises(ArtifactRefused, match="17 tokens in a context of 16"):
+    with pytest.raises(ArtifactRefused, match="17 tokens; the context has 16"):
         found.evaluate([5] * 17, 1, stop_at_end=False)
-    with pytest.raises(ArtifactRefused, match="exceeds dimension size"):
+    with pytest.raises(NoRoom, match="no room in the context of 16 tokens"):
         found.evaluate([5] * 10, 8, stop_at_end=False)
     assert found.evaluate([5] * 10, 7, stop_at_end=False).evaluated_tokens == 10
 

@@ -265,7 +265,7 @@ def test_height_is_not_taken_for_colour(shape: tuple[int, int], smoke: Transform
 
 def test_more_image_tokens_than_room_are_refused(cutter: Path) -> None:
     found = runtime(cutter, context=32)
-    with pytest.raises(ArtifactRefused, match="tokens in a context of 32"):
+    with pytest.raises(ArtifactRefused, match="tokens; the context has 32"):
         found.evaluate(found.see("<image>", [picture(96, 96)]), 2, stop_at_end=False)
 
 

@@ -136,9 +136,10 @@ class Onnx:
     ) -> Answer:  # fmt: skip
         ids = prompt.ids if isinstance(prompt, Seen) else prompt
         sight = self._sight(prompt) if isinstance(prompt, Seen) else None
-        before, last = len(ids), len(ids) + new_tokens - 1
-        if last > self._settings.context:
-            raise NoRoom(f"{last} tokens; the context has {self._settings.context}")
+        before, room = len(ids), self._settings.context
+        if before > room:
+            raise NoRoom(f"{before} tokens; the context has {room}")
+        last = min(before + new_tokens - 1, room)
         self._cache.clear()
         self._held = []
         sessions = replace(self._sessions, embedder=sight or self._sessions.embedder)
@@ -156,6 +157,8 @@ class Onnx:
             prefilled = clock()
             pasts = range(before, last)
             tokens, stamps, ending = _continue(logits, step, pasts, ends, stop, pick)
+        if ending == "length" and len(tokens) < new_tokens:
+            raise NoRoom(f"no room in the context of {room} tokens")
         return Answer(
             tokens=tokens,
             evaluated_tokens=self._cache.filled() - len(tokens) + 1,

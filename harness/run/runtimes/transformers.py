@@ -181,8 +181,9 @@ class Transformers:
         mask: Mask | None = None,
     ) -> Answer:  # fmt: skip
         given = prompt.ids if isinstance(prompt, Seen) else prompt
-        if len(given) > self._settings.context:
-            raise NoRoom(f"{len(given)} tokens in a context of {self._settings.context}")
+        if len(given) > (room := self._settings.context):
+            raise NoRoom(f"{len(given)} tokens; the context has {room}")
+        most = min(new_tokens, room - len(given) + 1)  # the last token is not fed back
         self._cache, self._held = (cache := self._new_cache()), []
         ids = torch.tensor([given], dtype=torch.long, device=self._model.device)
         ends = self._ends if stop_at_end else frozenset()
@@ -198,13 +199,16 @@ class Transformers:
             self._synchronize()
             prefilled = time.perf_counter()
             first = likeliest(logits[0, 0].float().numpy(force=True), top) if top else []
-            tokens, stamps, cut = self._continue(logits, cache, new_tokens, ends, stop, mask)
+            tokens, stamps, cut = self._continue(logits, cache, most, ends, stop, mask)
+        ending = stopped(tokens[-1] in ends, cut)
+        if ending == "length" and len(tokens) < new_tokens:
+            raise NoRoom(f"no room in the context of {room} tokens")
 
         return Answer(
             tokens=tokens,
-            evaluated_tokens=self._cached() - len(tokens) + 1,  # the last token is not fed back
+            evaluated_tokens=self._cached() - len(tokens) + 1,
             **times(start, prefilled, stamps, encoded),
-            stopped=stopped(tokens[-1] in ends, cut),
+            stopped=ending,
             first_logprobs=first,
         )
 
