@@ -15,7 +15,7 @@ from harness.judge.curves import Halving, curves
 from harness.judge.parity import parity
 from harness.judge.verdicts import Verdict
 from harness.run import store
-from harness.run.records import ItemData
+from harness.run.records import ItemData, Sample
 
 ROOT = Path(__file__).parent.parent
 RESULTS = ROOT / "results"
@@ -86,24 +86,34 @@ def test_the_emulator_answers_as_the_guide_says() -> None:
 
 
 def test_answers_are_alike_as_the_guide_says() -> None:
-    """Text, on three runtimes and eight at once: in the runs that came with the repository."""
+    """Text and tools, on three runtimes and eight at once: in the runs of the repository."""
     guide = " ".join((ROOT / "docs" / "guide.md").read_text(encoding="utf-8").split())
-    runs = {
+    text, tools = _by_runtime("json_answers"), _by_runtime("bfcl_simple_python")
+    llama, torch, onnx = (text[name, None] for name in ("llama.cpp", "transformers", "onnx"))
+    rounded, alike = parity(llama, torch, ("Q4_1", "Q4_1")), parity(torch, onnx, ("Q4_1", "fp32"))
+    offered = parity(tools["transformers", 8], tools["onnx", None], ("Q4_1", "fp32"))
+    assert rounded.passed
+    assert alike.passed
+    assert offered.passed
+    assert f"come to {rounded.typically:.2g}" in str(tolerances.__doc__)
+    assert f"gives {rounded.same_output} of {rounded.items} answers alike in both" in guide
+    assert (
+        f"gives {alike.same_output} of {alike.items} as transformers does, and "
+        f"{offered.same_output} of {offered.items} where tools are on offer" in guide
+    )
+    several = parity(llama, text["llama.cpp", 8]), parity(torch, text["transformers", 8])
+    other, same = (one.same_output for one in several)
+    assert f"transformers gives {same} as one at a time, llama.cpp {other}" in guide
+
+
+def _by_runtime(task: str) -> dict[tuple[str | None, int | None], list[Sample]]:
+    """What SmolLM2 answered to 200 items, by runtime and how many were under way."""
+    return {
         (run.cell.runtime, run.cell.parallel): store.read_samples(folder)
         for folder, run in store.runs(RESULTS)
         if run.machine == "amd-epyc-2c-24g-c002" and run.samples == 200
-        if run.cell.model == "smollm2-135m-instruct" and run.cell.task == "json_answers"
+        if run.cell.model == "smollm2-135m-instruct" and run.cell.task == task
     }
-    llama, torch, onnx = (runs[name, None] for name in ("llama.cpp", "transformers", "onnx"))
-    rounded, alike = parity(llama, torch, ("Q4_1", "Q4_1")), parity(torch, onnx, ("Q4_1", "fp32"))
-    assert rounded.passed
-    assert alike.passed
-    assert f"come to {rounded.typically:.2g}" in str(tolerances.__doc__)
-    assert f"gives {rounded.same_output} of {rounded.items} answers alike in both" in guide
-    assert f"gives {alike.same_output} of {alike.items} as transformers does" in guide
-    several = parity(llama, runs["llama.cpp", 8]), parity(torch, runs["transformers", 8])
-    other, same = (one.same_output for one in several)
-    assert f"transformers gives {same} as one at a time, llama.cpp {other}" in guide
 
 
 def test_pictures_get_worse_as_the_guide_says() -> None:
