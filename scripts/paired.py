@@ -1,8 +1,9 @@
 """What comparisons of two programs share: pairs of processes that take turns, and their ratio.
 
-A pair is one process of each side; the order turns around after each pair. A pair in which other
-work on this machine took part, by the limits at which runs of the harness carry a warning, is left
-out and repeated; what it measured plays no part in that, and it is kept in the JSON.
+A pair is one process of each side, or one turn of each in a process that they share; the order
+turns around after each pair. A pair in which other work on this machine took part, by the limits at
+which runs of the harness carry a warning, is left out and repeated; what it measured plays no part
+in that, and it is kept in the JSON.
 """
 
 from __future__ import annotations
@@ -34,12 +35,22 @@ Data = dict[str, Any]
 Rates = dict[str, float]
 
 
+def harness(request: Request) -> Data:
+    """The data of one worker of the workload speed, which ran with the settings asked for."""
+    data: Data
+    (data,) = (event["data"] for event in Worker(request, silence=600).events())
+    applied, asked = data["applied"]["settings"], asdict(request.need_settings())
+    if applied != asked:
+        raise MissingError(f"the harness ran with {applied}, not with {asked}")
+    return data
+
+
 @dataclass(frozen=True)
 class Other:
     """What the harness is compared with, and by which rates.
 
-    `run` answers with one process's data. `ours` and `theirs` turn a side's data into rates. `goal`
-    says in words what `enough` asks of each ratio's interval.
+    `run` answers with its data of one pair, `run_ours` with the harness's. `ours` and `theirs` turn
+    a side's data into rates. `goal` says in words what `enough` asks of each ratio's interval.
     """
 
     name: str
@@ -48,11 +59,15 @@ class Other:
     theirs: Callable[[Request, Data], Rates]
     enough: Callable[[Estimate], bool]
     goal: str
+    run_ours: Callable[[Request], Data] = harness
 
 
-def at_least_as_fast(name: str, run: Callable[[Request], Data]) -> Other:
+def at_least_as_fast(
+    name: str, run: Callable[[Request], Data], run_ours: Callable[[Request], Data] = harness
+) -> Other:
     """A program whose data have `output` and `repeats` as the workload speed has them."""
-    return Other(name, run, rates_to_first, rates_to_first, lambda one: one.low >= 1, "at least 1")
+    rates, enough = rates_to_first, lambda one: one.low >= 1
+    return Other(name, run, rates, rates, enough, "at least 1", run_ours)
 
 
 def parser(doc: str, pairs: int = 20) -> argparse.ArgumentParser:
@@ -85,16 +100,6 @@ def process(name: str, command: Sequence[str], told: str, **environment: str) ->
     return found
 
 
-def harness(request: Request) -> Data:
-    """The data of one worker of the workload speed, which ran with the settings asked for."""
-    data: Data
-    (data,) = (event["data"] for event in Worker(request, silence=600).events())
-    applied, asked = data["applied"]["settings"], asdict(request.need_settings())
-    if applied != asked:
-        raise MissingError(f"the harness ran with {applied}, not with {asked}")
-    return data
-
-
 def compare(request: Request, other: Other, wanted: int, out: Path | None) -> int:
     """Times `wanted` pairs, ours first in every other one. 0 if every ratio is enough, else 1.
 
@@ -115,7 +120,7 @@ def compare(request: Request, other: Other, wanted: int, out: Path | None) -> in
 
 
 def _measure(request: Request, other: Other, index: int) -> Data:
-    sides = {"harness": harness, other.name: other.run}
+    sides = {"harness": other.run_ours, other.name: other.run}
     before = noise.read()
     data = {name: sides[name](request) for name in (reversed(sides) if index % 2 else sides)}
     busy = noise.between(before, noise.read())
