@@ -60,10 +60,14 @@ def run(options: argparse.Namespace) -> int:
 
 
 def ready(context: Context, cells: list[Planned], offline: bool) -> list[str]:
-    """Prepares each artifact once and probes those that run; returns what failed."""
+    """Prepares and probes, each once, the artifacts that runs are pending for; returns what failed.
+
+    No others: what is finished stays so, whether or not its probe was disturbed.
+    """
     problems = []
     results = context.results
-    for planned in _artifacts(cells):
+    session = Session(results, context.models, context.tasks, offline=offline)
+    for planned in _artifacts(session.pending(cells)):
         model = context.models[str(planned.cell.model)]
         artifact = planned.artifact
         if artifact is None:

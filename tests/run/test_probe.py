@@ -12,6 +12,7 @@ from harness.commands import verify
 from harness.commands.context import Context
 from harness.plan.cells import Cell
 from harness.run import noise, probe
+from harness.run.session import Session
 
 ROOT = Path(__file__).parents[2]
 SPEED = Cell(
@@ -80,3 +81,14 @@ def test_a_machine_that_does_not_show_it_is_taken_for_quiet(
 ) -> None:
     disturb(monkeypatch, steal_share=None, cpu_pressure_share=None)
     assert make_ready().quiet
+
+
+def test_what_is_finished_is_not_probed_again(
+    make_ready: Callable[[], Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Another probe could give another shape, and so another run."""
+    disturb(monkeypatch, cpu_pressure_share=0.5)
+    disturbed = make_ready()
+    monkeypatch.setattr(Session, "pending", lambda self, cells: [])
+    disturb(monkeypatch)
+    assert make_ready() == disturbed
