@@ -27,7 +27,7 @@ from harness.run.job import Job, make, now, record, takes_turns
 from harness.run.limit import cap
 from harness.run.machine import describe, scrub
 from harness.run.manager import Worker
-from harness.run.records import Machine, Sample
+from harness.run.records import Machine, Run, Sample
 from harness.run.workloads import WORKLOADS
 
 Say = Callable[[str, float], None]
@@ -61,7 +61,8 @@ class Session:
         Timed cells of one claim are compared with each other: they share a session or run again.
         """
         able = [one for one in planned if not one.problem]
-        sessions = [self._sessions(one) for one in able]
+        runs = [run for _, run in store.runs(self.results) if run.machine == self.machine.id]
+        sessions = [self._sessions(one, runs) for one in able]
         again = {at for at, found in enumerate(sessions) if not found}
         for claim in {name for one in able for name in one.claims}:
             pair = [at for at, one in enumerate(able) if claim in one.claims and takes_turns(one)]
@@ -69,19 +70,15 @@ class Session:
                 again.update(pair)
         return [able[at] for at in sorted(again)]
 
-    def _sessions(self, planned: Planned) -> set[str]:
-        """The sessions in which this machine ran the cell whole and validly."""
+    def _sessions(self, planned: Planned, runs: Sequence[Run]) -> set[str]:
+        """The sessions of this machine's `runs` that ran the cell whole and validly."""
         if not planned.lasting:
             return set()
         name = key(planned, self.models, self.tasks)
         return {
             run.session
-            for _, run in store.runs(self.results)
-            if run.machine == self.machine.id
-            and run.key == name
-            and run.samples >= planned.n
-            and run.valid
-            and run.arm == "measured"
+            for run in runs
+            if run.key == name and run.samples >= planned.n and run.valid and run.arm == "measured"
         }
 
     def run(self, planned: list[Planned]) -> list[str]:
